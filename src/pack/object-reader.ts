@@ -1,0 +1,126 @@
+/**
+ * Reads JSON that somebody else wrote: each key is taken once with the type it must have, and keys that nobody took can be refused.
+ * A small reader of our own instead of a schema library: it is all that model.json and the prompt files need, and its messages name file and key.
+ */
+import { PackError } from '../errors.ts';
+
+export class ObjectReader {
+  readonly #value: Readonly<Record<string, unknown>>;
+  readonly #file: string;
+  readonly #where: string;
+  readonly #taken = new Set<string>();
+
+  private constructor(value: unknown, file: string, where: string) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw new PackError(
+        file,
+        `${where === '' ? 'the file' : where} should be a JSON object but is ${kindOf(value)}.`,
+      );
+    }
+    this.#value = value as Record<string, unknown>;
+    this.#file = file;
+    this.#where = where;
+  }
+
+  /** Parses `text`, which must hold one JSON object. `file` is named in every message. */
+  static parse(text: string, file: string): ObjectReader {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (cause) {
+      throw new PackError(file, `the file is not valid JSON (${String(cause)}).`, { cause });
+    }
+    return new ObjectReader(value, file, '');
+  }
+
+  has(key: string): boolean {
+    return this.#value[key] !== undefined && this.#value[key] !== null;
+  }
+
+  /** The keys of the object, in the order of the file; all count as taken. */
+  keys(): string[] {
+    const keys = Object.keys(this.#value);
+    for (const key of keys) this.#taken.add(key);
+    return keys;
+  }
+
+  string(key: string): string {
+    const value = this.#take(key);
+    return typeof value === 'string' ? value : this.#fail(key, 'a string', value);
+  }
+
+  number(key: string): number {
+    const value = this.#take(key);
+    return typeof value === 'number' && Number.isFinite(value) ? value : this.#fail(key, 'a number', value);
+  }
+
+  /** A whole number of at least 0. */
+  integer(key: string): number {
+    const value = this.#take(key);
+    return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+      ? value
+      : this.#fail(key, 'a whole number of at least 0', value);
+  }
+
+  boolean(key: string): boolean {
+    const value = this.#take(key);
+    return typeof value === 'boolean' ? value : this.#fail(key, 'true or false', value);
+  }
+
+  oneOf<const Choice extends string>(key: string, choices: readonly Choice[]): Choice {
+    const value = this.#take(key);
+    return choices.find((choice) => choice === value) ?? this.#fail(key, `one of ${choices.join(', ')}`, value);
+  }
+
+  triple(key: string): [number, number, number] {
+    const value = this.#take(key);
+    if (Array.isArray(value) && value.length === 3 && value.every((item) => typeof item === 'number')) {
+      return value as [number, number, number];
+    }
+    return this.#fail(key, 'a list of three numbers', value);
+  }
+
+  strings(key: string): string[] {
+    const value = this.#take(key);
+    if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
+    return this.#fail(key, 'a list of strings', value);
+  }
+
+  object(key: string): ObjectReader {
+    return new ObjectReader(this.#take(key), this.#file, this.#name(key));
+  }
+
+  /** A list of objects. */
+  list(key: string): ObjectReader[] {
+    const value = this.#take(key);
+    if (!Array.isArray(value)) return this.#fail(key, 'a list', value);
+    return value.map((item, index) => new ObjectReader(item, this.#file, `${this.#name(key)}[${index}]`));
+  }
+
+  /** @throws PackError naming the first key that was never taken. */
+  refuseUnknownKeys(): void {
+    const unknown = Object.keys(this.#value).find((key) => !this.#taken.has(key));
+    if (unknown !== undefined) {
+      throw new PackError(this.#file, `the key ${this.#name(unknown)} is not known to this version of minigpt.`);
+    }
+  }
+
+  #take(key: string): unknown {
+    this.#taken.add(key);
+    return this.#value[key];
+  }
+
+  #name(key: string): string {
+    return this.#where === '' ? key : `${this.#where}.${key}`;
+  }
+
+  #fail(key: string, expected: string, value: unknown): never {
+    throw new PackError(this.#file, `${this.#name(key)} should be ${expected} but is ${kindOf(value)}.`);
+  }
+}
+
+function kindOf(value: unknown): string {
+  if (value === undefined) return 'missing';
+  const text = JSON.stringify(value) ?? typeof value;
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
