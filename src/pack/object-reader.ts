@@ -2,39 +2,44 @@
  * Reads JSON that somebody else wrote: each key is taken once with the type it must have, and keys that nobody took can be refused.
  * A small reader of our own instead of a schema library: it is all that model.json and the prompt files need, and its messages name file and key.
  */
-import { PackError } from '../errors.ts';
+import { PackError, type MinigptError } from '../errors.ts';
+
+/** Makes the error for a file and a message; a PackError unless the file belongs to something else. */
+export type ErrorMaker = (file: string, message: string, options?: ErrorOptions) => MinigptError;
+
+const packError: ErrorMaker = (file, message, options) => new PackError(file, message, options);
 
 export class ObjectReader {
   readonly #value: Readonly<Record<string, unknown>>;
   readonly #file: string;
   readonly #where: string;
+  readonly #makeError: ErrorMaker;
   readonly #taken = new Set<string>();
 
-  private constructor(value: unknown, file: string, where: string) {
+  private constructor(value: unknown, file: string, where: string, makeError: ErrorMaker) {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw new PackError(
-        file,
-        `${where === '' ? 'the file' : where} should be a JSON object but is ${kindOf(value)}.`,
-      );
+      throw makeError(file, `${where === '' ? 'the file' : where} should be a JSON object but is ${kindOf(value)}.`);
     }
     this.#value = value as Record<string, unknown>;
     this.#file = file;
     this.#where = where;
+    this.#makeError = makeError;
   }
 
   /** Parses `text`, which must hold one JSON object. `file` is named in every message. */
-  static parse(text: string, file: string): ObjectReader {
+  static parse(text: string, file: string, makeError: ErrorMaker = packError): ObjectReader {
     let value: unknown;
     try {
       value = JSON.parse(text);
     } catch (cause) {
-      throw new PackError(file, `the file is not valid JSON (${String(cause)}).`, { cause });
+      throw makeError(file, `the file is not valid JSON (${String(cause)}).`, { cause });
     }
-    return new ObjectReader(value, file, '');
+    return new ObjectReader(value, file, '', makeError);
   }
 
   has(key: string): boolean {
-    return this.#value[key] !== undefined && this.#value[key] !== null;
+    const value = this.#own(key);
+    return value !== undefined && value !== null;
   }
 
   /** The keys of the object, in the order of the file; all count as taken. */
@@ -74,7 +79,7 @@ export class ObjectReader {
 
   triple(key: string): [number, number, number] {
     const value = this.#take(key);
-    if (Array.isArray(value) && value.length === 3 && value.every((item) => typeof item === 'number')) {
+    if (Array.isArray(value) && value.length === 3 && value.every((item) => Number.isFinite(item))) {
       return value as [number, number, number];
     }
     return this.#fail(key, 'a list of three numbers', value);
@@ -86,37 +91,71 @@ export class ObjectReader {
     return this.#fail(key, 'a list of strings', value);
   }
 
+  /** A list of whole numbers of at least 0. */
+  integers(key: string): number[] {
+    const value = this.#take(key);
+    return isIntegers(value) ? value : this.#fail(key, 'a list of whole numbers', value);
+  }
+
+  /** A list whose items are lists of whole numbers, or null. */
+  arrays(key: string): (number[] | null)[] {
+    const value = this.#take(key);
+    if (Array.isArray(value) && value.every((item) => item === null || isIntegers(item))) return value;
+    return this.#fail(key, 'a list of lists of whole numbers', value);
+  }
+
   object(key: string): ObjectReader {
-    return new ObjectReader(this.#take(key), this.#file, this.#name(key));
+    return new ObjectReader(this.#take(key), this.#file, this.#name(key), this.#makeError);
+  }
+
+  /** An object, or an empty one where the key is absent. */
+  objectOrEmpty(key: string): ObjectReader {
+    return this.has(key) ? this.object(key) : new ObjectReader({}, this.#file, this.#name(key), this.#makeError);
   }
 
   /** A list of objects. */
   list(key: string): ObjectReader[] {
     const value = this.#take(key);
     if (!Array.isArray(value)) return this.#fail(key, 'a list', value);
-    return value.map((item, index) => new ObjectReader(item, this.#file, `${this.#name(key)}[${index}]`));
+    return value.map(
+      (item, index) => new ObjectReader(item, this.#file, `${this.#name(key)}[${index}]`, this.#makeError),
+    );
   }
 
-  /** @throws PackError naming the first key that was never taken. */
+  /** @throws an error naming the first key that was never taken. */
   refuseUnknownKeys(): void {
     const unknown = Object.keys(this.#value).find((key) => !this.#taken.has(key));
     if (unknown !== undefined) {
-      throw new PackError(this.#file, `the key ${this.#name(unknown)} is not known to this version of minigpt.`);
+      throw this.#makeError(this.#file, `the key ${this.#name(unknown)} is not known to this version of minigpt.`);
     }
   }
 
   #take(key: string): unknown {
     this.#taken.add(key);
-    return this.#value[key];
+    return this.#own(key);
+  }
+
+  /** What the file has under `key`, and nothing that every JavaScript object has. */
+  #own(key: string): unknown {
+    return Object.hasOwn(this.#value, key) ? this.#value[key] : undefined;
   }
 
   #name(key: string): string {
     return this.#where === '' ? key : `${this.#where}.${key}`;
   }
 
-  #fail(key: string, expected: string, value: unknown): never {
-    throw new PackError(this.#file, `${this.#name(key)} should be ${expected} but is ${kindOf(value)}.`);
+  /** Throws the error for a key whose value has the right type but cannot be used. */
+  fail(key: string, expected: string): never {
+    return this.#fail(key, expected, this.#value[key]);
   }
+
+  #fail(key: string, expected: string, value: unknown): never {
+    throw this.#makeError(this.#file, `${this.#name(key)} should be ${expected} but is ${kindOf(value)}.`);
+  }
+}
+
+function isIntegers(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
 }
 
 function kindOf(value: unknown): string {

@@ -1,0 +1,161 @@
+/**
+ * The work of the inference thread: images wait to be encoded in batches, their prompts go to the continuous batch, and answers are sent
+ * as soon as all prompts of an image have theirs.
+ *
+ * The loop prefers full batches: while rows are being decoded it waits for a whole batch of images, and only an idle model takes what is there.
+ */
+import { ImageError } from '../errors.ts';
+import type { ImageEncoder } from '../vision/image-encoder.ts';
+import { ContinuousBatch, type BatchDecoder, type GeneratedRow, type Job } from './continuous-batch.ts';
+import type { AnswerRequest, FailedAnswer } from './inference-messages.ts';
+
+export type Answered = { id: number; results: (GeneratedRow | FailedAnswer)[] };
+
+export class InferenceLoop {
+  readonly #encoder: Pick<ImageEncoder, 'encode'>;
+  readonly #decoder: BatchDecoder;
+  readonly #batchSize: number;
+  readonly #send: (answered: Answered) => void;
+  readonly #images: AnswerRequest[] = [];
+  /** Prompts of encoded images, with the positions that each needs in the cache, in order of arrival. */
+  readonly #prompts: { job: Job; positions: number }[] = [];
+  #batch: ContinuousBatch | undefined;
+  /** Positions that the rows of the present batch have. */
+  #maxLength = 0;
+  /** The loop while it works. */
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(
+    encoder: Pick<ImageEncoder, 'encode'>,
+    decoder: BatchDecoder,
+    batchSize: number,
+    send: (answered: Answered) => void,
+  ) {
+    this.#encoder = encoder;
+    this.#decoder = decoder;
+    this.#batchSize = batchSize;
+    this.#send = send;
+  }
+
+  /** Takes a request; work begins when the caller's turn ends. */
+  add(request: AnswerRequest): void {
+    this.#images.push(request);
+    this.#running ??= this.#run();
+  }
+
+  /** Stops after the run of the graph that is under way; what is not answered by then is dropped. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    // Requests that were sent together arrive one by one: let them all in before the first batch is cut.
+    await new Promise(setImmediate);
+    while (!this.#closed && !this.#isIdle) {
+      if (this.#shouldEncode()) await this.#encode();
+      this.#admit();
+      await this.#advance();
+    }
+    this.#running = undefined;
+  }
+
+  get #isIdle(): boolean {
+    return this.#images.length === 0 && this.#prompts.length === 0 && this.#batch?.isIdle !== false;
+  }
+
+  #shouldEncode(): boolean {
+    if (this.#images.length === 0) return false;
+    const waiting = this.#prompts.length + (this.#batch?.waitingCount ?? 0);
+    if (waiting === 0 && this.#batch?.isIdle !== false) return true;
+    return waiting < this.#batchSize / 2 && this.#images.length >= this.#batchSize;
+  }
+
+  async #encode(): Promise<void> {
+    const requests = this.#images.splice(0, this.#batchSize);
+    for (const { request, imageTokens } of await this.#encodeBatch(requests)) {
+      if (imageTokens instanceof ImageError) {
+        const { code, message } = imageTokens;
+        this.#send({ id: request.id, results: request.prompts.map(() => ({ error: { code, message } })) });
+      } else {
+        this.#addPrompts(request, imageTokens);
+      }
+    }
+  }
+
+  /** Encodes a batch; when it fails as a whole (memory, most likely), its images are tried one by one, so that one cannot take the others along. */
+  async #encodeBatch(
+    requests: readonly AnswerRequest[],
+  ): Promise<{ request: AnswerRequest; imageTokens: Float32Array | ImageError }[]> {
+    try {
+      const imageTokens = await this.#encoder.encode(requests.map((request) => request.pixelValues));
+      return requests.map((request, index) => ({ request, imageTokens: imageTokens[index] as Float32Array }));
+    } catch (error) {
+      const [request] = requests;
+      if (request === undefined) return [];
+      if (requests.length === 1) return [{ request, imageTokens: internalError(error) }];
+      const results = [];
+      for (const single of requests) results.push(...(await this.#encodeBatch([single])));
+      return results;
+    }
+  }
+
+  #addPrompts(request: AnswerRequest, imageTokens: Float32Array): void {
+    const results: (GeneratedRow | FailedAnswer)[] = [];
+    let open = request.prompts.length;
+    const imageTokenCount = imageTokens.length / this.#decoder.declaration.hiddenSize;
+    request.prompts.forEach((segments, index) => {
+      const job: Job = {
+        imageTokens,
+        segments,
+        options: request.options,
+        resolve: (result) => {
+          results[index] =
+            result instanceof ImageError ? { error: { code: result.code, message: result.message } } : result;
+          open--;
+          if (open === 0) this.#send({ id: request.id, results });
+        },
+      };
+      const prompt = segments.reduce((sum, segment) => sum + (segment?.length ?? imageTokenCount), 0);
+      const positions = Math.min(
+        prompt + request.options.maxNewTokens,
+        this.#decoder.declaration.maxPositionEmbeddings,
+      );
+      this.#prompts.push({ job, positions });
+    });
+  }
+
+  /**
+   * Moves prompts into the batch. One that needs longer rows than the batch has waits until the batch is empty, and then gets a new one:
+   * what a row may write must not depend on who else is there.
+   */
+  #admit(): void {
+    const [next] = this.#prompts;
+    if (next === undefined) return;
+    if (this.#batch === undefined || (next.positions > this.#maxLength && this.#batch.isIdle)) {
+      this.#maxLength = Math.max(this.#maxLength, ...this.#prompts.map(({ positions }) => positions));
+      this.#batch = new ContinuousBatch(this.#decoder, this.#batchSize, this.#maxLength);
+    }
+    let fitting = this.#prompts.findIndex(({ positions }) => positions > this.#maxLength);
+    if (fitting < 0) fitting = this.#prompts.length;
+    for (const { job } of this.#prompts.splice(0, fitting)) this.#batch.add(job);
+  }
+
+  async #advance(): Promise<void> {
+    try {
+      await this.#batch?.advance();
+    } catch (error) {
+      // Rows of a failed step are in an unknown state, so all of them end here, each as its image's error.
+      this.#batch?.rejectAll(internalError(error));
+      this.#batch = undefined;
+    }
+  }
+}
+
+function internalError(error: unknown): ImageError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new ImageError('internal', `the model could not be run on this image: ${message.split('\n', 1)[0] ?? ''}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,96 @@
+/**
+ * EVA ViT: the frozen image encoder of the Q-Former family (spec 1.1; EVA, https://arxiv.org/abs/2211.07636; LAVIS eva_vit.py).
+ * Pre-norm transformer over patches, class token first, absolute positions; the layer norm that follows it in BLIP-2 is included.
+ *
+ * B images, C = 3 channels, S image side, P patches, N = P + 1 tokens, D hidden size.
+ */
+import {
+  concat,
+  add,
+  attention,
+  biasErfGelu,
+  layerNorm,
+  linearWithoutBias,
+  repeatForBatch,
+  reshape,
+  skipLayerNorm,
+  split,
+  transpose,
+  type NormWeights,
+} from '../graph/operators.ts';
+import type { GraphBuilder } from '../graph/builder.ts';
+import type { Value } from '../graph/value.ts';
+import type { WeightCursor } from '../read/weights.ts';
+import type { VisionConfig } from './blip2-config.ts';
+
+/**
+ * Builds `vision_encoder`: pixel_values [B, 3, S, S] -> image_embeds [B, N, D].
+ *
+ * @param weights cursor at `vision_model`
+ */
+export function buildVisionEncoder(g: GraphBuilder, weights: WeightCursor, config: VisionConfig): void {
+  const { hiddenSize: D, imageSize: S, numHiddenLayers, layerNormEps } = config;
+  const pixelValues = g.input('pixel_values', 'float', ['B', 3, S, S]); // [B, 3, S, S]
+  let hidden = embedPatches(g, weights.at('embeddings'), pixelValues, config); // [B, N, D]
+
+  const layers = weights.at('encoder.layers');
+  const postLayernorm = weights.takeNorm('post_layernorm', D);
+  let normalized = layerNorm(g, hidden, layers.at('0').takeNorm('layer_norm1', D), layerNormEps); // [B, N, D]
+  for (let n = 0; n < numHiddenLayers; n++) {
+    const isLast = n === numHiddenLayers - 1;
+    const layer = layers.at(String(n));
+    const afterwards = isLast ? postLayernorm : layers.at(String(n + 1)).takeNorm('layer_norm1', D);
+    ({ normalized, sum: hidden } = block(g, layer, normalized, hidden, afterwards, config));
+  }
+  g.output('image_embeds', normalized); // [B, N, D]
+}
+
+function embedPatches(g: GraphBuilder, weights: WeightCursor, pixelValues: Value, config: VisionConfig): Value {
+  const { hiddenSize: D, imageSize, patchSize } = config;
+  const side = Math.floor(imageSize / patchSize);
+  const P = side * side;
+  const kernel = g.weight(weights.take('patch_embedding.weight', [D, 3, patchSize, patchSize]));
+  const bias = g.weight(weights.take('patch_embedding.bias', [D]));
+  const strides = [patchSize, patchSize];
+  const grid = g.node1(
+    'Conv',
+    [pixelValues, kernel, bias],
+    { type: 'float', shape: ['B', D, side, side] },
+    { strides },
+  ); // [B, D, side, side]
+  const patches = transpose(g, reshape(g, grid, [0, 0, -1], ['B', D, P]), [0, 2, 1]); // [B, P, D]
+  const classToken = repeatForBatch(g, g.weight(weights.take('class_embedding', [1, 1, D])), pixelValues); // [B, 1, D]
+  const tokens = concat(g, [classToken, patches], 1, P + 1); // [B, N, D]
+  return add(g, tokens, g.weight(weights.take('position_embedding', [1, P + 1, D]))); // [B, N, D]
+}
+
+/** One block. Takes its input already normalised, and hands on its sum both as it is and normalised by the norm that follows. */
+function block(
+  g: GraphBuilder,
+  weights: WeightCursor,
+  normalized: Value,
+  residual: Value,
+  afterwards: NormWeights,
+  config: VisionConfig,
+): { normalized: Value; sum: Value } {
+  const { hiddenSize: D, intermediateSize, numAttentionHeads, layerNormEps } = config;
+  const selfAttn = weights.at('self_attn');
+  const qkv = linearWithoutBias(g, normalized, selfAttn.take('qkv.weight', [3 * D, D])); // [B, N, 3D]
+  const [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, N, D] each
+  const attended = attention(g, query, key, value, selfAttn.take('qkv.bias', [3 * D]), numAttentionHeads); // [B, N, D]
+  const projected = linearWithoutBias(g, attended, selfAttn.take('projection.weight', [D, D])); // [B, N, D]
+  const middle = skipLayerNorm(
+    g,
+    projected,
+    residual,
+    selfAttn.take('projection.bias', [D]),
+    weights.takeNorm('layer_norm2', D),
+    layerNormEps,
+  ); // [B, N, D]
+
+  const mlp = weights.at('mlp');
+  const inner = linearWithoutBias(g, middle.normalized, mlp.take('fc1.weight', [intermediateSize, D])); // [B, N, 4D]
+  const activated = biasErfGelu(g, inner, mlp.take('fc1.bias', [intermediateSize])); // [B, N, 4D]
+  const outer = linearWithoutBias(g, activated, mlp.take('fc2.weight', [D, intermediateSize])); // [B, N, D]
+  return skipLayerNorm(g, outer, middle.sum, mlp.take('fc2.bias', [D]), afterwards, layerNormEps); // [B, N, D]
+}

@@ -1,0 +1,109 @@
+/**
+ * OPT, the decoder-only language model of BLIP-2 (spec 4.1; https://arxiv.org/abs/2205.01068; transformers modeling_opt.py).
+ * Pre-norm, learned positions, ReLU, output head tied to the token embeddings. Reads embeddings, so that image tokens can stand among them.
+ *
+ * B rows, S new positions, M length of the cache, H heads of size Dh, d hidden size, F feed-forward size, V vocabulary rows.
+ */
+import {
+  add,
+  cachedAttention,
+  layerNorm,
+  linear,
+  linearWithoutBias,
+  positionOfEachRow,
+  relu,
+  skipLayerNorm,
+  type NormWeights,
+} from '../graph/operators.ts';
+import type { GraphBuilder } from '../graph/builder.ts';
+import type { Value } from '../graph/value.ts';
+import { concatRows, type Weight, type WeightCursor } from '../read/weights.ts';
+import type { OptConfig } from './blip2-config.ts';
+
+/** Learned position p stands in row p + 2 of its table: rows 0 and 1 are left over from fairseq's padding. */
+const POSITION_OFFSET = 2;
+const LAYER_NORM_EPS = 1e-5;
+
+/** The token embeddings, shared by both graphs: as a table of rows, and as the output head. */
+export function takeTokenEmbeddings(weights: WeightCursor, config: OptConfig): Weight {
+  const name = 'model.decoder.embed_tokens.weight';
+  return weights.take(name, [weights.rows(name), config.hiddenSize]);
+}
+
+/** Builds `embed_tokens`: input_ids int64 [B, T] -> inputs_embeds [B, T, d]. */
+export function buildEmbedTokens(g: GraphBuilder, tokenEmbeddings: Weight): void {
+  const inputIds = g.input('input_ids', 'int64', ['B', 'T']); // [B, T]
+  g.output('inputs_embeds', g.gatherRows(tokenEmbeddings, inputIds)); // [B, T, d]
+}
+
+/**
+ * Builds `decoder`: inputs_embeds, positions and the cache -> logits [B, V] of one position of each row, and the updated cache.
+ *
+ * Only the position whose logits are wanted passes through the last layer's feed-forward part and the head: of a prompt, the others are
+ * needed as keys and values alone.
+ *
+ * @param weights cursor at the language model (`language_model`)
+ */
+export function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: OptConfig, tokenEmbeddings: Weight): void {
+  const { hiddenSize: d, numHiddenLayers, numAttentionHeads: H, maxPositionEmbeddings } = config;
+  const decoder = weights.at('model.decoder');
+  const inputsEmbeds = g.input('inputs_embeds', 'float', ['B', 'S', d]); // [B, S, d]
+  const positionIds = g.input('position_ids', 'int64', ['B', 'S']); // [B, S]
+  const logitPositions = g.input('logit_positions', 'int64', ['B']); // [B]
+  const seqlensK = g.input('seqlens_k', 'int32', ['B']); // [B]
+  const totalSequenceLength = g.input('total_sequence_length', 'int32', [1]); // [1]
+
+  const positionTable = decoder.take('embed_positions.weight', [maxPositionEmbeddings + POSITION_OFFSET, d]);
+  const tableRows = add(g, positionIds, g.int64([POSITION_OFFSET], [])); // [B, S]
+  let hidden = add(g, inputsEmbeds, g.gatherRows(positionTable, tableRows)); // [B, S, d]
+
+  const finalNorm = decoder.takeNorm('final_layer_norm', d);
+  let normalized = layerNorm(g, hidden, decoder.at('layers.0').takeNorm('self_attn_layer_norm', d), LAYER_NORM_EPS); // [B, S, d]
+  for (let n = 0; n < numHiddenLayers; n++) {
+    const isLast = n === numHiddenLayers - 1;
+    const layer = decoder.at(`layers.${n}`);
+    const cacheShape = ['B', H, 'M', d / H];
+    const pastKey = g.input(`past_key_values.${n}.key`, 'float', cacheShape); // [B, H, M, Dh]
+    const pastValue = g.input(`past_key_values.${n}.value`, 'float', cacheShape); // [B, H, M, Dh]
+    const qkv = projectQkv(g, layer.at('self_attn'), normalized, d); // [B, S, 3d]
+    let attended = cachedAttention(g, n, { qkv, pastKey, pastValue, seqlensK, totalSequenceLength }, H); // [B, S, d]
+    if (isLast) {
+      attended = positionOfEachRow(g, attended, logitPositions); // [B, d]
+      hidden = positionOfEachRow(g, hidden, logitPositions); // [B, d]
+    }
+    const afterwards = isLast ? finalNorm : decoder.at(`layers.${n + 1}`).takeNorm('self_attn_layer_norm', d);
+    ({ normalized, sum: hidden } = finishLayer(g, layer, attended, hidden, afterwards, config)); // [B, S, d], at the end [B, d]
+  }
+  g.output('logits', linearWithoutBias(g, normalized, tokenEmbeddings)); // [B, V]
+}
+
+function projectQkv(g: GraphBuilder, weights: WeightCursor, x: Value, d: number): Value {
+  const [q, k, v] = ['q_proj', 'k_proj', 'v_proj'].map((name) => weights.at(name)) as [
+    WeightCursor,
+    WeightCursor,
+    WeightCursor,
+  ];
+  const weight = concatRows(q.take('weight', [d, d]), k.take('weight', [d, d]), v.take('weight', [d, d]));
+  return linear(g, x, weight, concatRows(q.take('bias', [d]), k.take('bias', [d]), v.take('bias', [d]))); // [B, S, 3d]
+}
+
+/** What follows the attention in a layer: its output projection, and the feed-forward part. */
+function finishLayer(
+  g: GraphBuilder,
+  weights: WeightCursor,
+  attended: Value,
+  residual: Value,
+  afterwards: NormWeights,
+  { hiddenSize: d, ffnDim: F }: OptConfig,
+): { normalized: Value; sum: Value } {
+  const outProj = weights.at('self_attn.out_proj');
+  const projected = linearWithoutBias(g, attended, outProj.take('weight', [d, d])); // [B, S, d]
+  const norm = weights.takeNorm('final_layer_norm', d);
+  const middle = skipLayerNorm(g, projected, residual, outProj.take('bias', [d]), norm, LAYER_NORM_EPS); // [B, S, d]
+  const inner = relu(
+    g,
+    linear(g, middle.normalized, weights.take('fc1.weight', [F, d]), weights.take('fc1.bias', [F])),
+  ); // [B, S, F]
+  const outer = linearWithoutBias(g, inner, weights.take('fc2.weight', [d, F])); // [B, S, d]
+  return skipLayerNorm(g, outer, middle.sum, weights.take('fc2.bias', [d]), afterwards, LAYER_NORM_EPS); // [B, S, d]
+}

@@ -1,0 +1,196 @@
+/**
+ * The operators our architectures are made of, with their shapes checked while the graph is built.
+ *
+ * Where ONNX Runtime has a fused operator that the CPU really runs (attention, skip + layer norm, bias + GELU), it is used directly: what a
+ * fusion pass would have to find again is simply written down.
+ *
+ * Shapes: B rows, S positions, d hidden size, K inputs and N outputs of a linear layer.
+ */
+import type { Weight } from '../read/weights.ts';
+import { GraphBuilder, MICROSOFT } from './builder.ts';
+import type { Dim, Value } from './value.ts';
+
+/** `x·Wᵀ` with W as checkpoints store it, [N, K]. The bias, if any, joins a later operator. */
+export function linearWithoutBias(g: GraphBuilder, x: Value, weight: Weight): Value {
+  const [outputs, inputs] = weight.shape;
+  if (x.shape.at(-1) !== inputs || outputs === undefined) {
+    throw new RangeError(
+      `${weight.name}: a layer of shape [${weight.shape.join(', ')}] cannot read [${x.shape.join(', ')}]`,
+    );
+  }
+  const shape = [...x.shape.slice(0, -1), outputs];
+  return g.node1('FusedMatMul', [x, g.weight(weight)], { type: 'float', shape }, { transB: 1 }, MICROSOFT); // [.., N]
+}
+
+/** `x·Wᵀ + b`. */
+export function linear(g: GraphBuilder, x: Value, weight: Weight, bias: Weight): Value {
+  return add(g, linearWithoutBias(g, x, weight), g.weight(bias));
+}
+
+/** Elementwise sum; `b` may have fewer axes and is then repeated along the leading ones of `a`. */
+export function add(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node1('Add', [a, b], { type: a.type, shape: a.shape });
+}
+
+/** The two learned vectors of a layer norm. */
+export type NormWeights = { weight: Weight; bias: Weight };
+
+export function layerNorm(g: GraphBuilder, x: Value, norm: NormWeights, epsilon: number): Value {
+  const inputs = [x, g.weight(norm.weight), g.weight(norm.bias)];
+  return g.node1(
+    'LayerNormalization',
+    inputs,
+    { type: 'float', shape: x.shape },
+    { axis: -1, epsilon: { float: epsilon } },
+  );
+}
+
+/**
+ * `sum = x + residual + bias` and `normalized = layerNorm(sum)`: the seam between two sub-layers.
+ * Pre-norm models carry `sum` on as the residual; post-norm models carry `normalized` on.
+ */
+export function skipLayerNorm(
+  g: GraphBuilder,
+  x: Value,
+  residual: Value,
+  bias: Weight,
+  norm: NormWeights,
+  epsilon: number,
+): { normalized: Value; sum: Value } {
+  if (x.shape.length !== residual.shape.length) throw new RangeError('a residual has the shape of what it is added to');
+  const inputs = [x, residual, g.weight(norm.weight), g.weight(norm.bias), g.weight(bias)];
+  const like = { type: 'float', shape: x.shape } as const;
+  // Outputs 1 and 2 (mean and deviation) exist for training; ONNX names an unused output ''.
+  const results = [like, { ...like, name: '' }, { ...like, name: '' }, like];
+  const [normalized, , , sum] = g.node(
+    'SkipLayerNormalization',
+    inputs,
+    results,
+    { epsilon: { float: epsilon } },
+    MICROSOFT,
+  );
+  if (normalized === undefined || sum === undefined) throw new RangeError('SkipLayerNormalization has four results');
+  return { normalized, sum };
+}
+
+/** `0.5·y·(1 + erf(y/√2))` with `y = x + bias`. */
+export function biasErfGelu(g: GraphBuilder, x: Value, bias: Weight): Value {
+  return g.node1('BiasGelu', [x, g.weight(bias)], { type: 'float', shape: x.shape }, {}, MICROSOFT);
+}
+
+export function relu(g: GraphBuilder, x: Value): Value {
+  return g.node1('Relu', [x], { type: 'float', shape: x.shape });
+}
+
+/** Cuts the last axis into equal parts. */
+export function split(g: GraphBuilder, x: Value, parts: number): Value[] {
+  const last = x.shape.at(-1);
+  if (typeof last !== 'number' || last % parts !== 0)
+    throw new RangeError(`[${x.shape.join(', ')}] does not split into ${parts}`);
+  const result = { type: x.type, shape: [...x.shape.slice(0, -1), last / parts] };
+  return g.node(
+    'Split',
+    [x],
+    Array.from({ length: parts }, () => result),
+    { axis: -1, num_outputs: parts },
+  );
+}
+
+/**
+ * Softmax attention without mask: every query sees every key. Scores are divided by the square root of the head size.
+ *
+ * @param query [B, S, d] @param key [B, T, d] @param value [B, T, d], all still without their biases
+ * @param bias [3d], the biases of query, key and value in a row
+ * @returns [B, S, d]
+ */
+export function attention(
+  g: GraphBuilder,
+  query: Value,
+  key: Value,
+  value: Value,
+  bias: Weight,
+  numHeads: number,
+): Value {
+  const inputs = [query, key, value, g.weight(bias)];
+  return g.node1(
+    'MultiHeadAttention',
+    inputs,
+    { type: 'float', shape: query.shape },
+    { num_heads: numHeads },
+    MICROSOFT,
+  );
+}
+
+/** The cache of one decoder layer as it enters an attention, and the lengths that go with it. */
+export type CachedAttentionInputs = {
+  /** [B, S, 3d]: queries, keys and values of the new positions, biases added. */
+  qkv: Value;
+  /** [B, heads, maxLength, headDim] each; ONNX Runtime updates them in place when the same buffers are given as results. */
+  pastKey: Value;
+  pastValue: Value;
+  /** int32 [B]: positions of each row after this step, less one. */
+  seqlensK: Value;
+  /** int32 [1]: the greatest number of positions of any row after this step. */
+  totalSequenceLength: Value;
+};
+
+/** Causal attention over a cache with a length of its own for each row. Returns [B, S, d]; declares the updated cache as graph outputs. */
+export function cachedAttention(
+  g: GraphBuilder,
+  layer: number,
+  inputs: CachedAttentionInputs,
+  numHeads: number,
+): Value {
+  const { qkv, pastKey, pastValue, seqlensK, totalSequenceLength } = inputs;
+  const width = qkv.shape.at(-1);
+  if (typeof width !== 'number') throw new RangeError('the width of an attention is fixed');
+  const [attended, presentKey, presentValue] = g.node(
+    'GroupQueryAttention',
+    [qkv, undefined, undefined, pastKey, pastValue, seqlensK, totalSequenceLength],
+    [
+      { type: 'float', shape: [...qkv.shape.slice(0, -1), width / 3] },
+      { type: 'float', shape: pastKey.shape, name: `present.${layer}.key` },
+      { type: 'float', shape: pastValue.shape, name: `present.${layer}.value` },
+    ],
+    { num_heads: numHeads, kv_num_heads: numHeads },
+    MICROSOFT,
+  );
+  if (attended === undefined || presentKey === undefined || presentValue === undefined) {
+    throw new RangeError('GroupQueryAttention has three results');
+  }
+  g.declareOutput(presentKey);
+  g.declareOutput(presentValue);
+  return attended;
+}
+
+/** Another view of the same elements; 0 in `shape` keeps a size, -1 is worked out (ONNX Reshape). `result` states the outcome. */
+export function reshape(g: GraphBuilder, x: Value, shape: readonly number[], result: readonly Dim[]): Value {
+  return g.node1('Reshape', [x, g.int64(shape)], { type: x.type, shape: result });
+}
+
+export function transpose(g: GraphBuilder, x: Value, permutation: readonly number[]): Value {
+  const shape = permutation.map((axis) => x.shape[axis] ?? 0);
+  return g.node1('Transpose', [x], { type: x.type, shape }, { perm: permutation });
+}
+
+/** Joins values along an axis; `size` is the joined size of that axis. */
+export function concat(g: GraphBuilder, values: readonly Value[], axis: number, size: Dim): Value {
+  const [first] = values;
+  if (first === undefined) throw new RangeError('concat needs at least one value');
+  return g.node1('Concat', values, { type: first.type, shape: first.shape.with(axis, size) }, { axis });
+}
+
+/** Repeats a value of batch size 1 as often as `like` has rows: [1, ..] -> [B, ..]. */
+export function repeatForBatch(g: GraphBuilder, x: Value, like: Value): Value {
+  const batch = g.node1('Shape', [like], { type: 'int64', shape: [1] }, { start: 0, end: 1 });
+  const ones = g.int64(x.shape.slice(1).map(() => 1));
+  const shape = concat(g, [batch, ones], 0, x.shape.length);
+  return g.node1('Expand', [x, shape], { type: x.type, shape: x.shape.with(0, like.shape[0] ?? 'B') });
+}
+
+/** One position of each row: x [B, S, d], positions int64 [B] -> [B, d]. */
+export function positionOfEachRow(g: GraphBuilder, x: Value, positions: Value): Value {
+  const [batch = 'B', , width = 0] = x.shape;
+  const indices = reshape(g, positions, [-1, 1], [batch, 1]);
+  return g.node1('GatherND', [x, indices], { type: x.type, shape: [batch, width] }, { batch_dims: 1 });
+}

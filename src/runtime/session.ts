@@ -1,0 +1,114 @@
+/**
+ * The only door to ONNX Runtime: opening a graph of a pack, running it, freeing it.
+ *
+ * `run` blocks the thread it is called on for the whole run (onnxruntime-node computes synchronously), so sessions live in the inference
+ * thread. Memory: a session holds its weights as float32, and an arena for the largest run so far.
+ */
+import { basename } from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { PackError } from '../errors.ts';
+
+export type { Tensor } from 'onnxruntime-node';
+
+export type SessionOptions = {
+  /** Threads that share one run. */
+  threads: number;
+  /** Names the graph must have, so that a damaged or foreign file is refused on load and not in the middle of a run. */
+  inputs: readonly string[];
+  outputs: readonly string[];
+};
+
+/** Runs of these sessions take milliseconds and follow each other closely. */
+const SESSION_OPTIONS = {
+  executionMode: 'sequential',
+  interOpNumThreads: 1,
+  graphOptimizationLevel: 'all',
+  logSeverityLevel: 3,
+} as const;
+
+/** A loaded graph. Dispose of it, or its native memory stays. */
+export class Session {
+  readonly #session: InferenceSession;
+
+  private constructor(session: InferenceSession) {
+    this.#session = session;
+  }
+
+  /**
+   * Loads a graph with its external weights.
+   *
+   * @throws PackError when ONNX Runtime refuses the file, or its inputs or outputs are not the expected ones.
+   */
+  static async open(path: string, options: SessionOptions): Promise<Session> {
+    let session: InferenceSession;
+    try {
+      session = await InferenceSession.create(path, { ...SESSION_OPTIONS, intraOpNumThreads: options.threads });
+    } catch (cause) {
+      throw new PackError(
+        path,
+        `ONNX Runtime cannot load this graph (${firstLine(cause)}). Check the pack with "minigpt models verify".`,
+        { cause },
+      );
+    }
+    for (const [kind, expected, found] of [
+      ['input', options.inputs, session.inputNames],
+      ['output', options.outputs, session.outputNames],
+    ] as const) {
+      const missing = expected.filter((name) => !found.includes(name));
+      const extra = kind === 'input' ? found.filter((name) => !expected.includes(name)) : [];
+      if (missing.length + extra.length > 0) {
+        await session.release();
+        const difference =
+          missing.length > 0
+            ? `lacks the ${kind} ${missing.join(', ')}`
+            : `has the unknown ${kind} ${extra.join(', ')}`;
+        throw new PackError(path, `${basename(path)} ${difference}. Import the model again.`);
+      }
+    }
+    return new Session(session);
+  }
+
+  /**
+   * Runs the graph.
+   *
+   * @param fetches names of the results wanted; a tensor in place of null receives the result in its own buffer, without a copy.
+   */
+  async run(
+    feeds: Readonly<Record<string, Tensor>>,
+    fetches: Readonly<Record<string, Tensor | null>>,
+  ): Promise<Readonly<Record<string, Tensor>>> {
+    return this.#session.run(feeds, fetches);
+  }
+
+  async dispose(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+/** A float32 tensor over `data`, which is not copied. */
+export function float32Tensor(data: Float32Array, dims: readonly number[]): Tensor {
+  return new Tensor('float32', data, dims);
+}
+
+export function int32Tensor(values: readonly number[], dims: readonly number[]): Tensor {
+  return new Tensor('int32', Int32Array.from(values), dims);
+}
+
+export function int64Tensor(values: readonly number[], dims: readonly number[]): Tensor {
+  return new Tensor('int64', BigInt64Array.from(values, BigInt), dims);
+}
+
+/**
+ * The float32 values of a result.
+ *
+ * @throws RangeError when the graph did not yield this result as float32: a mistake in the graph, not in its input.
+ */
+export function float32Data(results: Readonly<Record<string, Tensor>>, name: string): Float32Array {
+  const data = results[name]?.data;
+  if (!(data instanceof Float32Array)) throw new RangeError(`the graph should yield ${name} as float32`);
+  return data;
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
+}
