@@ -86,12 +86,13 @@ async function importBlip2Opt(
   const weights = new CheckpointWeights(checkpoint);
   const { graphs, vocabSize } = buildGraphs(weights, external, config, precision);
 
+  const leftOver = explainLeftOver(weights);
   options.onPlan?.({
     family,
     precision,
     weightBytes: external.totalBytes,
     tensorsUsed: weights.used.length,
-    leftOver: explainLeftOver(weights),
+    leftOver,
   });
 
   for (const graph of graphs) await writeFile(join(directory, graph.fileName), graph.encode());

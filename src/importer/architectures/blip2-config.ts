@@ -62,7 +62,7 @@ function readVision(config: ObjectReader): VisionConfig {
     hiddenSize: integer(config, 'hidden_size', 1408),
     intermediateSize: integer(config, 'intermediate_size', 6144),
     numHiddenLayers: integer(config, 'num_hidden_layers', 39),
-    numAttentionHeads: integer(config, 'num_attention_heads', 16),
+    numAttentionHeads: heads(config, 16, 1408),
     imageSize: integer(config, 'image_size', 224),
     patchSize: integer(config, 'patch_size', 14),
     layerNormEps: number(config, 'layer_norm_eps', 1e-6),
@@ -75,7 +75,7 @@ function readQFormer(config: ObjectReader): QFormerConfig {
     hiddenSize: integer(config, 'hidden_size', 768),
     intermediateSize: integer(config, 'intermediate_size', 3072),
     numHiddenLayers: integer(config, 'num_hidden_layers', 12),
-    numAttentionHeads: integer(config, 'num_attention_heads', 12),
+    numAttentionHeads: heads(config, 12, 768),
     crossAttentionFrequency: integer(config, 'cross_attention_frequency', 2),
     encoderHiddenSize: integer(config, 'encoder_hidden_size', 1408),
     layerNormEps: number(config, 'layer_norm_eps', 1e-12),
@@ -102,7 +102,7 @@ function readOpt(config: ObjectReader): OptConfig {
     hiddenSize,
     ffnDim: integer(config, 'ffn_dim', 3072),
     numHiddenLayers: integer(config, 'num_hidden_layers', 12),
-    numAttentionHeads: integer(config, 'num_attention_heads', 12),
+    numAttentionHeads: heads(config, 12, 768),
     maxPositionEmbeddings: integer(config, 'max_position_embeddings', 2048),
     bosTokenId: integer(config, 'bos_token_id', 2),
     eosTokenId: integer(config, 'eos_token_id', 2),
@@ -112,6 +112,15 @@ function readOpt(config: ObjectReader): OptConfig {
 
 function section(config: ObjectReader, key: string): ObjectReader {
   return config.objectOrEmpty(key);
+}
+
+/** Attention heads, which share the hidden size evenly. */
+function heads(config: ObjectReader, byDefault: number, defaultHiddenSize: number): number {
+  const count = integer(config, 'num_attention_heads', byDefault);
+  const hiddenSize = integer(config, 'hidden_size', defaultHiddenSize);
+  if (count === 0 || hiddenSize % count !== 0)
+    config.fail('num_attention_heads', `a divisor of hidden_size (${hiddenSize})`);
+  return count;
 }
 
 function integer(config: ObjectReader, key: string, byDefault: number): number {

@@ -37,10 +37,12 @@ export class SafetensorsFile {
   /**
    * Opens a file and validates its header.
    *
-   * @throws CheckpointError when the header is too long, is not JSON, or lies about sizes or positions.
+   * @throws CheckpointError when the file cannot be opened, or the header is too long, is not JSON, or lies about sizes or positions.
    */
   static async open(path: string): Promise<SafetensorsFile> {
-    const handle = await open(path, 'r');
+    const handle = await open(path, 'r').catch((cause: unknown) => {
+      throw new CheckpointError(path, `the file cannot be opened (${String(cause)}).`, { cause });
+    });
     try {
       return new SafetensorsFile(path, handle, await readHeader(path, handle));
     } catch (error) {
@@ -78,27 +80,62 @@ async function readHeader(path: string, handle: FileHandle): Promise<Map<string,
   for (const [name, entry] of Object.entries(header)) {
     if (name !== '__metadata__') tensors.set(name, checkEntry(path, name, entry, 8 + headerBytes, size));
   }
-  refuseOverlaps(path, [...tensors.values()]);
+  requireContiguous(path, [...tensors.values()], 8 + headerBytes, size);
   return tensors;
 }
 
 function parseHeader(path: string, bytes: Uint8Array): Record<string, unknown> {
+  let text: string;
+  let header: unknown;
   try {
-    const header: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-    if (typeof header === 'object' && header !== null && !Array.isArray(header))
-      return header as Record<string, unknown>;
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    header = JSON.parse(text);
   } catch (cause) {
     throw new CheckpointError(path, 'the header is not valid JSON. The file is damaged or not a safetensors file.', {
       cause,
     });
   }
-  throw new CheckpointError(path, 'the header is not a JSON object.');
+  if (typeof header !== 'object' || header === null || Array.isArray(header)) {
+    throw new CheckpointError(path, 'the header is not a JSON object.');
+  }
+  const repeated = repeatedKey(text);
+  if (repeated !== undefined) throw new CheckpointError(path, `the header names tensor ${repeated} twice.`);
+  return header as Record<string, unknown>;
+}
+
+/**
+ * The first key that the object written in `text` (valid JSON) has twice. `JSON.parse` keeps the last one without a word, and other readers
+ * may keep the first: such a file would be another model for us than for them.
+ */
+function repeatedKey(text: string): string | undefined {
+  const seen = new Set<string>();
+  let depth = 0;
+  // A loop, for a regular expression runs out of stack on strings of some megabytes.
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === '{' || character === '[') depth++;
+    else if (character === '}' || character === ']') depth--;
+    else if (character === '"') {
+      const start = at++;
+      while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
+      let next = at + 1;
+      while (' \t\n\r'.includes(text[next] ?? '.')) next++;
+      if (depth !== 1 || text[next] !== ':') continue;
+      const key = String(JSON.parse(text.slice(start, at + 1)));
+      if (seen.has(key)) return key;
+      seen.add(key);
+    }
+  }
+  return undefined;
 }
 
 function checkEntry(path: string, name: string, entry: unknown, dataStart: number, fileSize: number): StoredTensor {
   const { dtype, shape, data_offsets: offsets } = Object(entry) as Record<string, unknown>;
   if (!isDtype(dtype)) {
-    throw new CheckpointError(path, `tensor ${name} has the type ${String(dtype)}, which is not supported.`);
+    throw new CheckpointError(
+      path,
+      `tensor ${name} has the type ${JSON.stringify(dtype) ?? 'undefined'}, which is not supported.`,
+    );
   }
   if (!isCountList(shape) || !isCountList(offsets) || offsets.length !== 2) {
     throw new CheckpointError(path, `tensor ${name} has no valid shape and data_offsets.`);
@@ -114,14 +151,19 @@ function checkEntry(path: string, name: string, entry: unknown, dataStart: numbe
   return { name, dtype, shape, file: path, offset: dataStart + begin, byteLength };
 }
 
-function refuseOverlaps(path: string, tensors: StoredTensor[]): void {
+/** The tensors must fill the data from its first byte to the last, as the format demands: bytes that nobody owns could hold anything. */
+function requireContiguous(path: string, tensors: StoredTensor[], dataStart: number, fileSize: number): void {
   tensors.sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength);
-  let end = 0;
+  let end = dataStart;
   for (const tensor of tensors) {
     if (tensor.offset < end)
       throw new CheckpointError(path, `tensor ${tensor.name} overlaps with the tensor before it.`);
+    if (tensor.offset > end)
+      throw new CheckpointError(path, `${tensor.offset - end} bytes before tensor ${tensor.name} belong to no tensor.`);
     end = tensor.offset + tensor.byteLength;
   }
+  if (end !== fileSize)
+    throw new CheckpointError(path, `${fileSize - end} bytes at the end of the file belong to no tensor.`);
 }
 
 function isCountList(value: unknown): value is number[] {

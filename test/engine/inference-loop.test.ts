@@ -1,0 +1,114 @@
+import { expect, test } from 'vitest';
+import { InferenceLoop, type Answered } from '../../src/engine/inference-loop.ts';
+import type { AnswerRequest } from '../../src/engine/inference-messages.ts';
+import { expectedTokens, fakeDecoder } from './fake-decoder.ts';
+
+/** An encoder whose image tokens are the pixels; `refuse` makes a batch fail. */
+function fakeEncoder(refuse: (images: readonly Float32Array[]) => boolean = () => false) {
+  const batches: number[] = [];
+  return {
+    batches,
+    encode: async (images: readonly Float32Array[]) => {
+      batches.push(images.length);
+      if (refuse(images)) throw new Error('no memory\nat some place');
+      return images.map((image) => image.slice());
+    },
+  };
+}
+
+const request = (id: number, pixels: number[], texts: number[][], maxNewTokens = 6): AnswerRequest => ({
+  type: 'answer',
+  id,
+  pixelValues: Float32Array.from(pixels),
+  prompts: texts.map((text) => [null, text]),
+  options: { maxNewTokens, minNewTokens: 0, score: false },
+});
+
+async function answerAll(
+  encoder: ReturnType<typeof fakeEncoder>,
+  requests: AnswerRequest[],
+  batchSize = 4,
+  decoder = fakeDecoder(),
+): Promise<Answered[]> {
+  const answers: Answered[] = [];
+  await new Promise<void>((resolve) => {
+    const loop = new InferenceLoop(encoder, decoder, batchSize, (answered) => {
+      answers.push(answered);
+      if (answers.length === requests.length) resolve();
+    });
+    for (const one of requests) loop.add(one);
+  });
+  return answers.toSorted((a, b) => a.id - b.id);
+}
+
+test('every prompt of an image is answered, in order, and the image is encoded once', async () => {
+  const encoder = fakeEncoder();
+  const [answered] = await answerAll(encoder, [request(0, [4], [[1, 2], [3], [5, 5, 5]])]);
+  expect(encoder.batches).toEqual([1]);
+  expect(answered?.results).toMatchObject(
+    [[1, 2], [3], [5, 5, 5]].map((text) => ({ tokenIds: expectedTokens([4, ...text], 6) })),
+  );
+});
+
+test('images that are there together are encoded together, never more than a batch', async () => {
+  const encoder = fakeEncoder();
+  await answerAll(
+    encoder,
+    Array.from({ length: 10 }, (_, id) => request(id, [id + 1], [[2]])),
+  );
+  expect(encoder.batches.reduce((sum, size) => sum + size, 0)).toBe(10);
+  expect(Math.max(...encoder.batches)).toBe(4);
+});
+
+test('a batch that cannot be encoded is tried image by image, so that one cannot take the others along', async () => {
+  const encoder = fakeEncoder((images) => images.some((image) => image[0] === 9));
+  const answers = await answerAll(encoder, [
+    request(0, [1], [[2]]),
+    request(1, [9], [[2], [3]]),
+    request(2, [3], [[2]]),
+  ]);
+  expect(answers[0]?.results).toMatchObject([{ tokenIds: expectedTokens([1, 2], 6) }]);
+  expect(answers[2]?.results).toMatchObject([{ tokenIds: expectedTokens([3, 2], 6) }]);
+  const error = { code: 'internal', message: 'the model could not be run on this image: no memory' };
+  expect(answers[1]?.results).toEqual([{ error }, { error }]);
+});
+
+test('a longer prompt that comes later is not cut by the rows of those before it', async () => {
+  const long = Array.from({ length: 20 }, (_, i) => 1 + (i % 10));
+  const answers = await answerAll(
+    fakeEncoder(),
+    [request(0, [1], [[2]]), request(1, [2], [long], 15), request(2, [3], [[2]])],
+    2,
+  );
+  expect(answers[1]?.results).toMatchObject([{ tokenIds: expectedTokens([2, ...long], 15) }]);
+  expect(answers[2]?.results).toMatchObject([{ tokenIds: expectedTokens([3, 2], 6) }]);
+});
+
+test('a failed step ends the rows that were in it as errors, and later images are answered', async () => {
+  const decoder = fakeDecoder();
+  let failures = 0;
+  const failsOnce = {
+    ...decoder,
+    step: async (...given: Parameters<typeof decoder.step>) => {
+      if (failures++ === 0) throw new Error('out of memory');
+      return decoder.step(...given);
+    },
+  };
+  const answers = await answerAll(
+    fakeEncoder(),
+    Array.from({ length: 4 }, (_, id) => request(id, [id + 1], [[2]])),
+    2,
+    failsOnce,
+  );
+  const failed = answers.filter(({ results }) => results.some((result) => 'error' in result));
+  expect(failed.length).toBeGreaterThan(0);
+  expect(failed.length).toBeLessThanOrEqual(2);
+});
+
+test('after close nothing more is computed', async () => {
+  const encoder = fakeEncoder();
+  const loop = new InferenceLoop(encoder, fakeDecoder(), 2, () => {});
+  loop.add(request(0, [1], [[2]]));
+  await loop.close();
+  expect(encoder.batches).toEqual([]);
+});

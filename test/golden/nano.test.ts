@@ -1,0 +1,34 @@
+/** The embedded model against Hugging Face transformers, fed with the reference's own pixels. */
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { checkGolden, type GoldenReport } from '../../src/engine/golden-check.ts';
+import { readPack } from '../../src/pack/model-declaration.ts';
+import { readGoldenFolder } from './golden-folder.ts';
+
+const pack = join(import.meta.dirname, '../../models/nano');
+let report: GoldenReport;
+
+beforeAll(async () => {
+  const golden = await readGoldenFolder(join(import.meta.dirname, '../fixtures/nano'));
+  report = await checkGolden(await readPack(pack), golden, 2, 0.01);
+});
+
+test('twelve bits per weight keep every stage of vision within 0.01', () => {
+  expect(report.stages.map(({ stage, ok }) => [stage, ok])).toEqual([
+    ['vision (image_embeds)', true],
+    ['Q-Former (query_output)', true],
+    ['projection (image_tokens)', true],
+  ]);
+});
+
+test('at least 97 % of the greedy answers have the ids of the reference, however they are batched', () => {
+  expect(report.runs).toHaveLength(3);
+  for (const { name, checked, equal } of report.runs) {
+    expect(checked).toBe(96);
+    expect(equal / checked, name).toBeGreaterThanOrEqual(0.97);
+  }
+});
+
+test('the tokenizer gives the reference ids of every prompt', () => {
+  expect(report.prompts).toEqual({ checked: 6, equal: 6 });
+});
