@@ -31,8 +31,9 @@ export class InferenceClient {
         else if (message.type === 'answered') client.#answered(message);
       });
       worker.on('error', (error) => {
-        client.#end(asError(error));
-        reject(asError(error));
+        const crash = new MinigptError(`the inference thread broke down: ${asError(error).message}`, { cause: error });
+        client.#end(crash);
+        reject(crash);
       });
       worker.on('exit', (code) => {
         const error = new MinigptError(

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ContinuousBatch, type BatchDecoder, type GeneratedRow } from '../../src/engine/continuous-batch.ts';
 import { ImageError } from '../../src/errors.ts';

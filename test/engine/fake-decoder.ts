@@ -20,8 +20,6 @@ export function fakeDecoder(maxPositionEmbeddings = 64): BatchDecoder & { prefil
     eosTokenId: EOS,
     padTokenId: 1,
   };
-  const keys = (cache: KvCache, row: number): Float32Array =>
-    cache.window(row, 1).past['past_key_values.0.key']?.data as Float32Array;
   const logitsOf = (history: readonly number[]): number[] => {
     const next = nextToken(history);
     return Array.from({ length: VOCAB }, (_, id) => (id === next ? 1 : 0));
@@ -54,6 +52,10 @@ export function fakeDecoder(maxPositionEmbeddings = 64): BatchDecoder & { prefil
       );
     },
   };
+}
+
+function keys(cache: KvCache, row: number): Float32Array {
+  return cache.window(row, 1).past['past_key_values.0.key']?.data as Float32Array;
 }
 
 /** A mixing function over the whole history: any wrong position or row changes what follows. */

@@ -13,16 +13,14 @@ test('a row goes on until the stop token, which is kept', () => {
 
 test('a row ends with "length" when it may write no more, and with "stop" when the last token is the stop token', () => {
   const state = new GenerationState(5, limits);
-  const likeliest1 = () => Float32Array.of(0, 1, 0);
-  expect([1, 2, 3].map(() => state.advance(likeliest1()))).toEqual([undefined, undefined, 'length']);
+  expect([1, 2, 3].map(() => state.advance(Float32Array.of(0, 1, 0)))).toEqual([undefined, undefined, 'length']);
   const other = new GenerationState(5, { ...limits, maxNewTokens: 1 });
   expect(other.advance(Float32Array.of(1, 0, 0))).toBe('stop');
 });
 
 test('the stop token is forbidden until the least number of others is written', () => {
   const state = new GenerationState(5, { ...limits, filters: [minNewTokens(2, 0)] });
-  const stopLikeliest = () => Float32Array.of(9, 1, 2);
-  expect([1, 2, 3].map(() => state.advance(stopLikeliest()))).toEqual([undefined, undefined, 'stop']);
+  expect([1, 2, 3].map(() => state.advance(Float32Array.of(9, 1, 2)))).toEqual([undefined, undefined, 'stop']);
   expect(state.tokenIds).toEqual([2, 2, 0]);
 });
 

@@ -1,5 +1,5 @@
 /** Bytes of a stored weight, read back by an independent decoder. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodings, type EncodedPiece } from '../../../src/importer/graph/weight-storage.ts';
 import type { Weight } from '../../../src/importer/read/weights.ts';

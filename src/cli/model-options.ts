@@ -1,0 +1,35 @@
+/** The options that say which model answers, and how: shared by every command that runs one. */
+import { InvalidArgumentError, type Command } from 'commander';
+import { wholeNumber } from './whole-number.ts';
+
+/** As typed: what is missing is decided later, by model and machine. */
+export type ModelOptions = {
+  model?: string;
+  threads?: number;
+  batchSize: number | 'auto';
+  showPrompt?: boolean;
+  maxNewTokens?: number;
+  minNewTokens?: number;
+};
+
+const MOST_THREADS = 512;
+const MOST_ROWS = 1024;
+
+export function addModelOptions(command: Command): Command {
+  return command
+    .option('--model <id|path>', 'the model pack to use (default: MINIGPT_MODEL, else "nano")')
+    .option('--threads <n>', 'threads for the model (default: one per core)', wholeNumber(1, MOST_THREADS))
+    .option('--batch-size <n|auto>', 'images the model works on together; never changes an answer', batchSize, 'auto')
+    .option('--show-prompt', 'write the exact text the model reads to stderr')
+    .option('--max-new-tokens <n>', "end an answer after this many tokens (default: the model's)", wholeNumber(1))
+    .option('--min-new-tokens <n>', "do not end it before this many (default: the model's)", wholeNumber(0));
+}
+
+function batchSize(value: string): number | 'auto' {
+  if (value === 'auto') return value;
+  try {
+    return wholeNumber(1, MOST_ROWS)(value);
+  } catch {
+    throw new InvalidArgumentError(`It should be a whole number from 1 to ${MOST_ROWS}, or auto.`);
+  }
+}

@@ -1,0 +1,82 @@
+/** `minigpt models import`: shows what was found, streams the weights into a new pack, and leaves nothing behind when it fails. */
+import { performance } from 'node:perf_hooks';
+import { installPack } from '../store/install.ts';
+import { formatBytes } from './byte-size.ts';
+import { formatDuration } from './duration.ts';
+import { Interruption } from './interruption.ts';
+import type { ImportFlags } from './models.ts';
+import { Terminal } from './terminal.ts';
+import { formatTable } from './text-table.ts';
+
+/** Imports the checkpoint in `source` as a pack among the user's. */
+export async function importModel(source: string, flags: ImportFlags): Promise<void> {
+  const { importCheckpoint } = await import('../importer/import-checkpoint.ts');
+  const terminal = new Terminal(process.stderr);
+  const interruption = new Interruption();
+  const progress = new ByteProgress(process.stderr);
+  const began = performance.now();
+  try {
+    const directory = await installPack(flags.as, async (temporaryDirectory) => {
+      await importCheckpoint(temporaryDirectory, {
+        source,
+        id: flags.as,
+        precision: flags.precision,
+        signal: interruption.signal,
+        onPlan: (plan) => {
+          terminal.say(
+            `${source}: ${plan.family}, ${plan.tensorsUsed} tensors; ${formatBytes(plan.weightBytes)} as ${plan.precision}`,
+          );
+          if (plan.leftOver.length > 0) {
+            const rows = plan.leftOver.map(({ name, shape, reason }) => [name, `[${shape.join(', ')}]`, reason]);
+            terminal.say(`${plan.leftOver.length} tensors are not needed:`);
+            process.stderr.write(formatTable(['tensor', 'shape', 'why'], rows));
+          }
+          progress.start(plan.weightBytes);
+        },
+        onBytes: (bytes) => progress.add(bytes),
+      });
+    });
+    progress.stop();
+    terminal.say(`imported as ${flags.as} in ${formatDuration((performance.now() - began) / 1000)}: ${directory}`);
+  } finally {
+    progress.stop();
+    interruption.release();
+  }
+}
+
+/** Written bytes and time left, on one line of a terminal; silent elsewhere. */
+class ByteProgress {
+  readonly #stream: NodeJS.WriteStream;
+  #total = 0;
+  #done = 0;
+  #began = 0;
+  #drawn = 0;
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+  }
+
+  start(total: number): void {
+    this.#total = total;
+    this.#began = performance.now();
+  }
+
+  add(bytes: number): void {
+    this.#done += bytes;
+    const now = performance.now();
+    if (!this.#stream.isTTY || now - this.#drawn < 100) return;
+    this.#drawn = now;
+    const left = ((now - this.#began) / 1000 / this.#done) * (this.#total - this.#done);
+    this.#stream.clearLine(0);
+    this.#stream.cursorTo(0);
+    this.#stream.write(`${formatBytes(this.#done)} of ${formatBytes(this.#total)}, ${formatDuration(left)} left`);
+  }
+
+  /** Takes the line off the screen; may be called twice. */
+  stop(): void {
+    if (this.#drawn === 0) return;
+    this.#drawn = 0;
+    this.#stream.clearLine(0);
+    this.#stream.cursorTo(0);
+  }
+}

@@ -1,0 +1,47 @@
+/** `minigpt models list` and `show`: what is here, from model.json alone; nothing is loaded. */
+import { listPacks, resolvePack } from '../store/packs.ts';
+import { formatBytes } from './byte-size.ts';
+import { printable } from '../output/printable.ts';
+import { formatTable } from './text-table.ts';
+
+/** Prints one line per pack, embedded ones included. A damaged pack is listed with what is wrong. */
+export async function listModels(): Promise<void> {
+  const rows = (await listPacks()).map(({ id, pack, bytes, embedded, directory, error }) => [
+    printable(id),
+    pack?.declaration.family ?? '-',
+    pack?.declaration.precision ?? '-',
+    formatBytes(bytes),
+    error === undefined ? (embedded ? 'embedded' : printable(directory)) : printable(error),
+  ]);
+  process.stdout.write(formatTable(['id', 'family', 'stored as', 'size', 'where'], rows));
+}
+
+/** Prints what a pack says of itself. */
+export async function showModel(id: string): Promise<void> {
+  const { declaration, directory, digest } = await resolvePack(id);
+  const { image, language } = declaration;
+  const facts: [string, string][] = [
+    ['id', declaration.id],
+    ['family', declaration.family],
+    ['digest', digest],
+    ['folder', printable(directory)],
+    ['prompts', declaration.promptFamily],
+    ['weights', `stored as ${declaration.precision}, computed in fp32`],
+    ['image', `${image.imageSize} x ${image.imageSize} pixels`],
+    ['query tokens', String(declaration.numQueryTokens)],
+    [
+      'language',
+      `${language.numHiddenLayers} layers of ${language.hiddenSize}, ${language.numAttentionHeads} heads, ${language.vocabSize} tokens, ${language.maxPositionEmbeddings} positions`,
+    ],
+    ['ends with', `token ${language.eosTokenId}`],
+  ];
+  const width = Math.max(...facts.map(([name]) => name.length));
+  process.stdout.write(facts.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join(''));
+  for (const [title, files] of [
+    ['files', declaration.files],
+    ['made from', declaration.source.files],
+  ] as const) {
+    const rows = files.map((file) => [printable(file.path), formatBytes(file.bytes), file.sha256]);
+    process.stdout.write(`\n${formatTable([title, 'size', 'sha256'], rows)}`);
+  }
+}

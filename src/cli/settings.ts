@@ -1,0 +1,109 @@
+/** Flags, variables, the model and the machine, turned into settings that leave nothing open. Below this file nobody sees a flag. */
+import { availableParallelism } from 'node:os';
+import type { LoadOptions } from '../engine/model.ts';
+import { UsageError } from '../errors.ts';
+import { formatOfFile, type OutputFormat } from '../output/output-format.ts';
+import type { ModelDeclaration } from '../pack/model-declaration.ts';
+import type { Settings, Task } from '../pipeline/settings.ts';
+import type { PromptFamily } from '../prompt/prompt-family.ts';
+import type { InputOptions } from './input-options.ts';
+import type { ModelOptions } from './model-options.ts';
+import type { OutputOptions } from './output-options.ts';
+import type { ProgressChoice } from './progress.ts';
+
+/** Everything `caption` and `ask` share, as typed. */
+export type RunOptions = InputOptions & ModelOptions & OutputOptions;
+
+/** More rows than this make a step slower without making a row much cheaper, on the processors we measured. */
+const AUTO_BATCH_SIZE = 16;
+
+/** Each decode may hold a whole photograph in memory, and libvips uses several threads for one. */
+const MOST_DECODERS = 8;
+
+/** The model to use: flag, variable, default. An empty variable counts as none. */
+export function chooseModel(options: ModelOptions, env: NodeJS.ProcessEnv): string {
+  return options.model ?? (env['MINIGPT_MODEL'] || 'nano');
+}
+
+/** The file to write, or undefined for standard output, which `-` stands for as it does for standard input. */
+export function chooseOutput(options: OutputOptions): string | undefined {
+  return options.output === '-' ? undefined : options.output;
+}
+
+/**
+ * The output format.
+ *
+ * @throws UsageError when the file's ending says nothing and no format is given.
+ */
+export function chooseFormat(options: OutputOptions, stdoutIsTerminal: boolean): OutputFormat {
+  const { format } = options;
+  const output = chooseOutput(options);
+  if (format !== undefined) return format;
+  if (output === undefined) return stdoutIsTerminal ? 'text' : 'jsonl';
+  const byEnding = formatOfFile(output);
+  if (byEnding !== undefined) return byEnding;
+  throw new UsageError(
+    `--output ${output}: the ending does not say which format to write. Use .jsonl, .csv or .txt, or add --format.`,
+  );
+}
+
+/**
+ * How progress is shown.
+ *
+ * @throws UsageError when a bar is demanded where there is no terminal to draw it on.
+ */
+export function chooseProgress(
+  options: OutputOptions,
+  stderrIsTerminal: boolean,
+  env: NodeJS.ProcessEnv,
+): Exclude<ProgressChoice, 'auto'> {
+  if (options.quiet === true) return 'none';
+  if (options.progress === 'bar' && !stderrIsTerminal) {
+    throw new UsageError('--progress bar: stderr is not a terminal. Use --progress plain, or leave the option out.');
+  }
+  if (options.progress !== 'auto') return options.progress;
+  return stderrIsTerminal && env['TERM'] !== 'dumb' ? 'bar' : 'plain';
+}
+
+/** @param images How many there are: a batch need not have more places than there are rows to fill them. */
+export function chooseLoadOptions(options: ModelOptions, task: Task, images: number): LoadOptions {
+  const rows = images * (task.kind === 'ask' ? task.questions.length : 1);
+  return {
+    threads: options.threads ?? availableParallelism(),
+    batchSize: options.batchSize === 'auto' ? Math.min(AUTO_BATCH_SIZE, rows) : options.batchSize,
+  };
+}
+
+/**
+ * The settings of the run.
+ *
+ * @throws UsageError when the lengths contradict each other or the model cannot hold them.
+ */
+export function resolveSettings(
+  task: Task,
+  options: RunOptions,
+  prompts: Pick<PromptFamily, 'defaults'>,
+  model: ModelDeclaration,
+): Settings {
+  const defaults = prompts.defaults[task.kind];
+  const maxNewTokens = options.maxNewTokens ?? defaults.maxNewTokens;
+  const minNewTokens = options.minNewTokens ?? Math.min(defaults.minNewTokens, maxNewTokens);
+  if (minNewTokens > maxNewTokens) {
+    const whose = options.maxNewTokens === undefined ? `the model's default of ${maxNewTokens}` : String(maxNewTokens);
+    throw new UsageError(`--min-new-tokens ${minNewTokens} is more than --max-new-tokens, ${whose}.`);
+  }
+  const room = model.language.maxPositionEmbeddings - model.numQueryTokens;
+  if (maxNewTokens > room) {
+    throw new UsageError(
+      `--max-new-tokens ${maxNewTokens}: the model ${model.id} has room for ${room} tokens after the image, prompt included.`,
+    );
+  }
+  return {
+    task,
+    maxNewTokens,
+    minNewTokens,
+    maxPixels: options.maxPixels,
+    details: options.details === true,
+    decoders: Math.min(availableParallelism() + 1, MOST_DECODERS),
+  };
+}

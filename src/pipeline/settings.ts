@@ -1,0 +1,16 @@
+/** Everything a run depends on besides images and model, decided: nothing here is optional, and nothing below asks a flag or a variable. */
+
+/** What is asked about each image. For a caption, `prompt` is the text to continue; undefined stands for the prompt family's own. */
+export type Task = { kind: 'caption'; prompt: string | undefined } | { kind: 'ask'; questions: readonly string[] };
+
+export type Settings = {
+  task: Task;
+  maxNewTokens: number;
+  minNewTokens: number;
+  /** Images with more pixels are refused before they are decoded. */
+  maxPixels: number;
+  /** Whether records carry `RecordDetails`. */
+  details: boolean;
+  /** Images decoded at one time. */
+  decoders: number;
+};

@@ -1,0 +1,86 @@
+/**
+ * Text to token ids and back, by the `tokenizer.json` a model was published with.
+ *
+ * The arithmetic is `@huggingface/tokenizers`; this file reads the pack's two files at the border and settles what that library leaves open:
+ * nothing to decode is an empty text, an id without a token (the embedding table of OPT is padded) writes nothing, as in transformers, and
+ * clean-up of spaces happens only where `tokenizer_config.json` asks for it.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import { PackError } from '../errors.ts';
+
+export class Tokenizer {
+  readonly #tokenizer: HuggingFaceTokenizer;
+  readonly #cleanUpSpaces: boolean;
+  readonly #directory: string;
+
+  /** Made by `loadTokenizer`. `directory` is only for messages. */
+  constructor(tokenizer: HuggingFaceTokenizer, cleanUpSpaces: boolean, directory: string) {
+    this.#tokenizer = tokenizer;
+    this.#cleanUpSpaces = cleanUpSpaces;
+    this.#directory = directory;
+  }
+
+  /**
+   * @param options.addSpecialTokens Whether the tokenizer's own start and end tokens are put around the text.
+   * @throws PackError when the vocabulary has no token for a part of the text, and none for unknown text.
+   */
+  encode(text: string, options: { addSpecialTokens: boolean }): number[] {
+    const encoding: { ids: number[] } = this.#tokenizer.encode(text, { add_special_tokens: options.addSpecialTokens });
+    const { ids } = encoding;
+    if (!ids.every((id) => Number.isSafeInteger(id))) {
+      throw new PackError(join(this.#directory, 'tokenizer.json'), `it has no token for a part of "${text}".`);
+    }
+    return ids;
+  }
+
+  /** The text of `ids`, special tokens left out. Bytes that are not UTF-8 become U+FFFD. */
+  decode(ids: readonly number[]): string {
+    const known = ids.filter((id) => this.#tokenizer.id_to_token(id) !== undefined);
+    // The library refuses an empty list.
+    if (known.length === 0) return '';
+    return this.#tokenizer.decode(known, {
+      skip_special_tokens: true,
+      clean_up_tokenization_spaces: this.#cleanUpSpaces,
+    });
+  }
+}
+
+/**
+ * Reads `tokenizer.json` and `tokenizer_config.json` of a model pack.
+ *
+ * @throws PackError when a file is missing, is not a JSON object, or describes no tokenizer that is known here.
+ */
+export async function loadTokenizer(directory: string): Promise<Tokenizer> {
+  const path = join(directory, 'tokenizer.json');
+  const [json, config] = await Promise.all([readObject(path), readObject(join(directory, 'tokenizer_config.json'))]);
+  let tokenizer: HuggingFaceTokenizer;
+  try {
+    tokenizer = new HuggingFaceTokenizer(json, config);
+  } catch (cause) {
+    throw new PackError(path, `it describes no tokenizer that this version of minigpt can run (${String(cause)}).`, {
+      cause,
+    });
+  }
+  return new Tokenizer(tokenizer, config['clean_up_tokenization_spaces'] === true, directory);
+}
+
+async function readObject(path: string): Promise<Record<string, unknown>> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new PackError(path, 'the file is missing or cannot be read. Import the model again.', { cause });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new PackError(path, `the file is not valid JSON (${String(cause)}).`, { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new PackError(path, 'the file should be a JSON object.');
+  }
+  return value as Record<string, unknown>;
+}

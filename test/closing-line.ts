@@ -1,0 +1,15 @@
+/** Ends every test run with its counts in one plain line, `N passed, N failed`, for programs that read the output. */
+import type { Reporter, TestModule } from 'vitest/node';
+
+export default class ClosingLine implements Reporter {
+  onTestRunEnd(testModules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
+    const counts = { passed: 0, failed: unhandledErrors.length, skipped: 0, pending: 0 };
+    for (const testModule of testModules) {
+      // A file that could not even be loaded has no tests to count, and is a failure all the same.
+      if (testModule.errors().length > 0) counts.failed++;
+      for (const test of testModule.children.allTests()) counts[test.result().state]++;
+    }
+    const skipped = counts.skipped === 0 ? '' : `, ${counts.skipped} skipped`;
+    process.stdout.write(`\n${counts.passed} passed, ${counts.failed + counts.pending} failed${skipped}\n`);
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The layer rule of docs/architecture.md as a function: which imports a file of src may have.
+ *
+ * Import statements are found by regular expressions, as TypeScript's native compiler offers no parser. The formatter puts every statement at
+ * the start of a line, so that is where they are looked for; `import()` is found anywhere outside of comments.
+ */
+import { posix } from 'node:path';
+
+export type Import = { specifier: string; kind: 'static' | 'type' | 'dynamic' };
+
+/** A source file: its path below src, with `/`, and its text. */
+export type Source = { path: string; text: string };
+
+const LAYERS: Readonly<Record<string, number>> = {
+  'index.ts': 5,
+  cli: 5,
+  pipeline: 4,
+  engine: 3,
+  vision: 2,
+  language: 2,
+  images: 1,
+  prompt: 1,
+  tokenizer: 1,
+  output: 1,
+  store: 1,
+  runtime: 1,
+  pack: 0,
+  tensor: 0,
+  // The docs count it to layer 0; being below the folders of that layer, all of them may throw its errors.
+  'errors.ts': -1,
+};
+
+/** Packages with one place that knows them. */
+const HOMES: Readonly<Record<string, string>> = {
+  'onnxruntime-node': 'runtime/',
+  'onnxruntime-common': 'runtime/',
+  sharp: 'images/',
+  'onnx-proto': 'importer/graph/',
+};
+
+const VAGUE_NAMES =
+  /^(utils?|common|helpers?|types?|managers?|misc|shared)\.ts$|-(utils?|helpers?|types?|manager)\.ts$/;
+
+const MAX_LINES = 400;
+
+/** Every import of a file. A dynamic import of something that is no literal has the specifier `?`. */
+export function importsOf(text: string): Import[] {
+  const imports: Import[] = [];
+  for (const match of text.matchAll(/^(?:import|export)\s+(type\s)?[^;'"]*?\bfrom\s*(['"])(.*?)\2/gm)) {
+    imports.push({ specifier: match[3] ?? '', kind: match[1] === undefined ? 'static' : 'type' });
+  }
+  for (const match of text.matchAll(/^import\s*(['"])(.*?)\1/gm)) {
+    imports.push({ specifier: match[2] ?? '', kind: 'static' });
+  }
+  const code = text.replaceAll(/^\s*(?:\/\/|\/?\*).*$/gm, '');
+  for (const match of code.matchAll(/\bimport\s*\(\s*(?:(['"`])(.*?)\1)?/g)) {
+    imports.push({ specifier: match[2] ?? '?', kind: 'dynamic' });
+  }
+  // A worker thread is started from the address of its file.
+  for (const match of code.matchAll(/\bnew URL\(\s*(['"`])([^'"`]*\.[tj]s)\1/g)) {
+    imports.push({ specifier: match[2] ?? '?', kind: 'dynamic' });
+  }
+  return imports;
+}
+
+/** What is wrong with a file, one sentence each; nothing where it keeps the rule. */
+export function violations({ path, text }: Source): string[] {
+  const found = importsOf(text).flatMap((imported) => {
+    const problem = imported.specifier.startsWith('.')
+      ? insideProblem(path, imported)
+      : packageProblem(path, imported.specifier);
+    return problem === undefined ? [] : [`${path} imports ${imported.specifier}: ${problem}`];
+  });
+  if (VAGUE_NAMES.test(posix.basename(path))) found.push(`${path}: the name does not say what is in the file`);
+  const lines = text.split('\n').length - 1;
+  if (lines > MAX_LINES) found.push(`${path} has ${lines} lines, more than ${MAX_LINES}`);
+  if (folderOf(path) !== 'importer' && layerOf(path) === undefined) found.push(`${path} is in no known layer`);
+  return found;
+}
+
+function insideProblem(path: string, { specifier, kind }: Import): string | undefined {
+  const target = posix.join(posix.dirname(path), specifier);
+  const [from, to] = [folderOf(path), folderOf(target)];
+  if (target.startsWith('..')) return 'it is outside of src';
+  if (from === to) return undefined;
+  if (to === 'importer') {
+    if (!/^cli\/models[^/]*\.ts$/.test(path)) return 'only cli/models may reach the importer';
+    return kind === 'static' ? 'the importer is loaded by import(), only when it is needed' : undefined;
+  }
+  const [own, other] = [from === 'importer' ? 1 : layerOf(path), layerOf(target)];
+  if (own === undefined || other === undefined) return 'it is in no known layer';
+  return other < own ? undefined : `layer ${own} imports only from lower layers, not from layer ${other}`;
+}
+
+function packageProblem(path: string, specifier: string): string | undefined {
+  if (specifier === '?') return 'what is imported cannot be read';
+  const name = specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
+  const home = HOMES[name];
+  return home === undefined || path.startsWith(home) ? undefined : `only ${home} imports ${name}`;
+}
+
+/** The top folder of a path below src, or the file itself where it lies in none. */
+function folderOf(path: string): string {
+  return path.split('/')[0] ?? path;
+}
+
+function layerOf(path: string): number | undefined {
+  return LAYERS[folderOf(path)];
+}

@@ -1,0 +1,58 @@
+import { parse } from 'csv-parse/sync';
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { csv } from '../../src/output/csv.ts';
+import type { OutputRecord } from '../../src/output/record.ts';
+
+const failed = {
+  schema: 1,
+  image: 'b.jpg',
+  error: { code: 'empty-file', message: 'the file is empty.' },
+} as const satisfies OutputRecord;
+
+describe('columns', () => {
+  test('caption', () => {
+    const format = csv({ questions: false, details: false });
+    expect(format.header).toBe('image,caption,error\r\n');
+    expect(format.encode({ schema: 1, image: 'a.jpg', caption: 'a dog' })).toBe('a.jpg,a dog,\r\n');
+    expect(format.encode(failed)).toBe('b.jpg,,empty-file: the file is empty.\r\n');
+  });
+
+  test('ask', () => {
+    const format = csv({ questions: true, details: false });
+    expect(format.header).toBe('image,question,answer,error\r\n');
+    expect(format.encode({ schema: 1, image: 'a.jpg', question: 'Who?', answer: 'two, or more' })).toBe(
+      'a.jpg,Who?,"two, or more",\r\n',
+    );
+    expect(format.encode({ ...failed, question: 'Who?' })).toBe('b.jpg,Who?,,empty-file: the file is empty.\r\n');
+  });
+
+  test('details follow on the right', () => {
+    const format = csv({ questions: false, details: true });
+    expect(format.header).toBe('image,caption,error,model,prompt,tokenIds,finishReason,score,seconds\r\n');
+    const details = {
+      model: 'nano@0123456789ab',
+      prompt: '<image>',
+      tokenIds: [5, 6, 2],
+      finishReason: 'stop',
+      score: -1.5,
+      seconds: 0.25,
+    } as const;
+    expect(format.encode({ schema: 1, image: 'a.jpg', caption: 'a dog', ...details, tokenIds: [5, 6, 2] })).toBe(
+      'a.jpg,a dog,,nano@0123456789ab,<image>,5 6 2,stop,-1.5,0.25\r\n',
+    );
+    expect(format.encode(failed)).toBe('b.jpg,,empty-file: the file is empty.,,,,,,\r\n');
+  });
+});
+
+test('any file name and caption reads back as it was', () => {
+  const format = csv({ questions: false, details: false });
+  const anyText = fc.string({ unit: fc.constantFrom('a', ',', '"', '\n', '\r', ' ', ';', 'é', '猫', '=', "'") });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(anyText, anyText), { minLength: 1 }), (pairs) => {
+      const lines = pairs.map(([image, caption]) => format.encode({ schema: 1, image: `x${image}`, caption }));
+      const rows = parse(format.header + lines.join(''), { columns: true, record_delimiter: '\r\n' });
+      expect(rows).toEqual(pairs.map(([image, caption]) => ({ image: `x${image}`, caption, error: '' })));
+    }),
+  );
+});

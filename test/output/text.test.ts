@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { text } from '../../src/output/text.ts';
+
+test('a caption follows its image', () => {
+  expect(text.encode({ schema: 1, image: 'photos/a.jpg', caption: 'a dog runs' })).toBe('photos/a.jpg: a dog runs\n');
+});
+
+test('an answer follows its question', () => {
+  expect(text.encode({ schema: 1, image: 'a.jpg', question: 'Who is it?', answer: 'a dog' })).toBe(
+    'a.jpg: Who is it? a dog\n',
+  );
+});
+
+test('a failure has its line, with the question it was asked', () => {
+  const error = { code: 'empty-file', message: 'the file is empty.' } as const;
+  expect(text.encode({ schema: 1, image: 'a.jpg', error })).toBe('a.jpg: error: the file is empty.\n');
+  expect(text.encode({ schema: 1, image: 'a.jpg', question: 'Who?', error })).toBe(
+    'a.jpg: Who?: error: the file is empty.\n',
+  );
+});
+
+test('a line break in a name, a question or a caption does not make two lines', () => {
+  const line = text.encode({ schema: 1, image: 'a\nb.jpg', question: 'x\ry', answer: '1\u2028\u001b[2J2' });
+  expect(line).toBe('a\\nb.jpg: x\\ry 1\\u2028\\x1b[2J2\n');
+});

@@ -1,0 +1,97 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { PackError } from '../../src/errors.ts';
+import { formatModelDeclaration, parseModelDeclaration, readPack } from '../../src/pack/model-declaration.ts';
+import { declarationOf } from '../store/pack-folder.ts';
+
+const declaration = declarationOf('x', { 'decoder.onnx': 'abc', 'tokenizer.json': '{}' });
+const text = formatModelDeclaration(declaration);
+
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
+/** Every key of the file, as the way to it. */
+function keysOf(value: Json, way: (string | number)[] = []): (string | number)[][] {
+  if (Array.isArray(value)) return value.flatMap((item, index) => keysOf(item, [...way, index]));
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [[...way, key], ...keysOf(inner, [...way, key])]);
+}
+
+/** The file with the value at `way` replaced, or removed where `replacement` is undefined. */
+function changed(way: readonly (string | number)[], replacement: Json | undefined): string {
+  const json = JSON.parse(text) as Json;
+  const holder = way
+    .slice(0, -1)
+    .reduce<Json>((inner, key) => (inner as Record<string | number, Json>)[key] ?? null, json);
+  const last = way.at(-1) ?? '';
+  if (replacement === undefined) delete (holder as Record<string | number, Json>)[last];
+  else (holder as Record<string | number, Json>)[last] = replacement;
+  return JSON.stringify(json);
+}
+
+const ways = keysOf(JSON.parse(text) as Json).map((way) => ({ way, name: way.join('.') }));
+const shown = (way: readonly (string | number)[]) => way.join('.').replaceAll(/\.(\d+)/g, '[$1]');
+
+test('a declaration that is written is read back the same', () => {
+  expect(parseModelDeclaration(text, 'model.json')).toEqual(declaration);
+  expect(formatModelDeclaration(parseModelDeclaration(text, 'model.json'))).toBe(text);
+});
+
+test('the file spells its keys as the published configs do', () => {
+  for (const name of ['image.image_mean', 'language.max_position_embeddings', 'num_query_tokens', 'files.0.sha256']) {
+    expect(ways.map((entry) => entry.name)).toContain(name);
+  }
+});
+
+describe('a model.json', () => {
+  test.each(ways)('without $name is refused by that name', ({ way }) => {
+    expect(() => parseModelDeclaration(changed(way, undefined), 'model.json')).toThrow(PackError);
+    expect(() => parseModelDeclaration(changed(way, undefined), 'model.json')).toThrow(
+      `model.json: ${shown(way)} should be`,
+    );
+  });
+
+  test.each(ways)('whose $name has another type is refused by that name', ({ way }) => {
+    // No key of the file is true or false.
+    expect(() => parseModelDeclaration(changed(way, true), 'model.json')).toThrow(
+      `model.json: ${shown(way)} should be`,
+    );
+  });
+
+  test.each(['', 'image', 'language', 'source', 'files.0', 'source.files.0'])(
+    'with a key in "%s" that is not known is refused',
+    (holder) => {
+      const way = [...(holder === '' ? [] : holder.split('.')), 'beam_size'];
+      expect(() => parseModelDeclaration(changed(way, 3), 'model.json')).toThrow(`the key ${shown(way)} is not known`);
+    },
+  );
+
+  test('of a newer schema says what to do', () => {
+    expect(() => parseModelDeclaration(changed(['schema'], 2), 'model.json')).toThrow(
+      /schema 2.*Import the model again/,
+    );
+  });
+
+  test.each([
+    ['family', 'blip3'],
+    ['precision', 'fp64'],
+  ])('with a foreign %s is refused', (key, value) => {
+    expect(() => parseModelDeclaration(changed([key], value), 'model.json')).toThrow(`${key} should be one of`);
+  });
+});
+
+describe('a pack folder', () => {
+  test('is read with the digest of its model.json', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'minigpt-pack-'));
+    await writeFile(join(directory, 'model.json'), text);
+    const digest = createHash('sha256').update(text).digest('hex');
+    expect(await readPack(directory)).toEqual({ directory, declaration, digest });
+    await rm(directory, { recursive: true });
+  });
+
+  test('without model.json is no pack', async () => {
+    await expect(readPack('/nowhere')).rejects.toThrow('/nowhere: this folder has no readable model.json');
+  });
+});
