@@ -29,7 +29,7 @@ export async function prepare(
   const { declaration, directory } = pack;
   const prompts = await loadPromptFamily(declaration.promptFamily);
   const settings = resolveSettings(task, options, prompts, declaration);
-  const loadOptions = chooseLoadOptions(options, task, files.length);
+  const loadOptions = chooseLoadOptions(options, task, files.length, declaration, settings.maxNewTokens);
   if (options.verbose === true) {
     const { threads, batchSize } = loadOptions;
     terminal.say(`model ${declaration.id} (${declaration.family}, ${declaration.precision}) in ${directory}`);

@@ -46,6 +46,11 @@ export class InferenceClient {
     return client;
   }
 
+  /** Images whose answers are still awaited. */
+  get openRequests(): number {
+    return this.#waiting.size;
+  }
+
   /** Answers every prompt about one image. `pixelValues` is given away. */
   async answer(request: Omit<AnswerRequest, 'type' | 'id'>): Promise<(GeneratedRow | ImageError)[]> {
     if (this.#ended !== undefined) throw this.#ended;

@@ -5,7 +5,7 @@ import type { GeneratedRow } from './continuous-batch.ts';
 import type { GenerationOptions } from './model.ts';
 
 /** Given to the thread when it starts. */
-export type WorkerStart = { pack: Pack; threads: number; batchSize: number };
+export type WorkerStart = { pack: Pack; threads: number; batchSize: number; groupSize: number };
 
 /** One image with all that is asked about it. */
 export type AnswerRequest = {

@@ -10,13 +10,13 @@ if (port === null) throw new Error('inference-worker.js runs as a worker thread 
 
 const send = (message: FromWorker): void => port.postMessage(message);
 
-async function serve({ pack, threads, batchSize }: WorkerStart): Promise<void> {
+async function serve({ pack, threads, batchSize, groupSize }: WorkerStart): Promise<void> {
   const encoder = await ImageEncoder.load(pack, threads);
   const decoder = await Decoder.load(pack, threads).catch(async (error: unknown) => {
     await encoder.dispose();
     throw error;
   });
-  const loop = new InferenceLoop(encoder, decoder, batchSize, ({ id, results }) =>
+  const loop = new InferenceLoop(encoder, decoder, { batchSize, groupSize }, ({ id, results }) =>
     send({ type: 'answered', id, results }),
   );
   port?.on('message', (message: ToWorker) => {

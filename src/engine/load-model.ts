@@ -1,26 +1,27 @@
-/** Joins a pack's tokenizer, its prompt family and the inference thread into the `Model` that the pipeline asks. */
+/** Joins a pack's tokenizer, its prompt family and the inference threads into the `Model` that the pipeline asks. */
 import { ImageError } from '../errors.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 import { loadPromptFamily, type Prompt, type PromptFamily } from '../prompt/prompt-family.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
-import { InferenceClient } from './inference-client.ts';
+import { InferencePool, planPool } from './inference-pool.ts';
 import type { Answer, GenerationOptions, LoadOptions, Model, TokenizedPrompt } from './model.ts';
 
 /**
- * Loads a model and starts its inference thread. Close the model, or the thread keeps the process alive.
+ * Loads a model and starts its inference threads. Close the model, or they keep the process alive.
  *
  * @throws PackError when a file of the pack is missing, damaged or of another kind than it should be.
  */
 export async function loadModel(pack: Pack, options: LoadOptions): Promise<Model> {
-  const client = InferenceClient.start({ pack, ...options });
+  const { threads, images, batchSize } = options;
+  const pool = InferencePool.start({ pack, batchSize }, planPool(pack.declaration, threads, images));
   try {
     const [tokenizer, prompts] = await Promise.all([
       loadTokenizer(pack.directory),
       loadPromptFamily(pack.declaration.promptFamily),
     ]);
-    return new LoadedModel(pack, prompts, tokenizer, await client, options.batchSize);
+    return new LoadedModel(pack, prompts, tokenizer, await pool, batchSize);
   } catch (error) {
-    await client.then(
+    await pool.then(
       (started) => started.close(),
       () => {},
     );
@@ -41,15 +42,15 @@ class LoadedModel implements Model {
   readonly prompts: PromptFamily;
   readonly imagesInFlight: number;
   readonly #tokenizer: Tokenizer;
-  readonly #client: InferenceClient;
+  readonly #pool: InferencePool;
 
-  constructor(pack: Pack, prompts: PromptFamily, tokenizer: Tokenizer, client: InferenceClient, batchSize: number) {
+  constructor(pack: Pack, prompts: PromptFamily, tokenizer: Tokenizer, pool: InferencePool, batchSize: number) {
     this.pack = pack;
     this.prompts = prompts;
     this.#tokenizer = tokenizer;
-    this.#client = client;
-    // One batch of images being answered, one waiting to be encoded, and one arriving.
-    this.imagesInFlight = 3 * batchSize;
+    this.#pool = pool;
+    // In each thread: one batch of images being answered, one waiting to be encoded, and one arriving.
+    this.imagesInFlight = 3 * batchSize * pool.workers;
   }
 
   captionPrompt(prompt?: string): TokenizedPrompt {
@@ -65,7 +66,7 @@ class LoadedModel implements Model {
     prompts: readonly TokenizedPrompt[],
     options: GenerationOptions,
   ): Promise<(Answer | ImageError)[]> {
-    const results = await this.#client.answer({
+    const results = await this.#pool.answer({
       pixelValues,
       prompts: prompts.map((prompt) => prompt.segments),
       options,
@@ -79,6 +80,6 @@ class LoadedModel implements Model {
   }
 
   async close(): Promise<void> {
-    await this.#client.close();
+    await this.#pool.close();
   }
 }

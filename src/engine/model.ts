@@ -31,8 +31,10 @@ export type Answer = {
 };
 
 export type LoadOptions = {
-  /** Threads of the arithmetic. */
+  /** Threads of the arithmetic, over all copies of the model. */
   threads: number;
+  /** How many images are to come: a model is copied for the cores only where that pays (see `inference-pool.ts`). */
+  images: number;
   /** Images encoded together, and rows decoded together. */
   batchSize: number;
 };

@@ -117,7 +117,21 @@ function addFourRows(source: Uint8Array, at: number, weights: Int32Array, k: num
   }
 }
 
+/** The weights last used: photographs of one folder mostly have the same sizes. */
+const recentWeights = new Map<string, AxisWeights>();
+const RECENT_WEIGHTS = 16;
+
 function axisWeights(inputSize: number, outputSize: number): AxisWeights {
+  const key = `${inputSize}:${outputSize}`;
+  const known = recentWeights.get(key);
+  if (known !== undefined) return known;
+  if (recentWeights.size >= RECENT_WEIGHTS) recentWeights.clear();
+  const weights = computeAxisWeights(inputSize, outputSize);
+  recentWeights.set(key, weights);
+  return weights;
+}
+
+function computeAxisWeights(inputSize: number, outputSize: number): AxisWeights {
   const scale = inputSize / outputSize;
   // Enlarging interpolates between neighbours; reducing widens the kernel, so that every input pixel counts.
   const filterScale = Math.max(scale, 1);

@@ -4,16 +4,10 @@
  * One buffer per layer for keys and one for values, [rows, heads, maxLength, headDim]. ONNX Runtime reads and updates them in place. Active
  * rows are always the first ones: when a row ends, the last active row moves into its place, and new rows are filled in behind.
  *
- * Memory: `bytes` in total, allocated once.
+ * Memory: `bytesPerRow` (kv-cache-size.ts) for each row, allocated once.
  */
 import { float32Tensor, type Tensor } from '../runtime/session.ts';
-
-export type KvCacheShape = { rows: number; layers: number; heads: number; maxLength: number; headDim: number };
-
-/** Bytes that one row of such a cache takes. */
-export function bytesPerRow({ layers, heads, maxLength, headDim }: Omit<KvCacheShape, 'rows'>): number {
-  return 2 * layers * heads * maxLength * headDim * Float32Array.BYTES_PER_ELEMENT;
-}
+import type { KvCacheShape } from './kv-cache-size.ts';
 
 export class KvCache {
   readonly shape: KvCacheShape;

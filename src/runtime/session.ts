@@ -24,6 +24,8 @@ const SESSION_OPTIONS = {
   interOpNumThreads: 1,
   graphOptimizationLevel: 'basic',
   logSeverityLevel: 3,
+  // Threads that spin while they wait take the core from whoever has work: the decoders, or the threads of the next graph.
+  extra: { session: { intra_op: { allow_spinning: '0' } } },
 } as const;
 
 /** A loaded graph. Dispose of it, or its native memory stays. */

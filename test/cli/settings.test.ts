@@ -65,13 +65,26 @@ test('the model is that of the flag, of the variable, or nano', () => {
 });
 
 test('an automatic batch is no larger than what there is to do', () => {
-  expect(chooseLoadOptions(options, caption, 3)).toEqual({ threads: availableParallelism(), batchSize: 3 });
-  expect(chooseLoadOptions(options, ask, 3).batchSize).toBe(6);
-  expect(chooseLoadOptions(options, caption, 1000).batchSize).toBe(16);
-  expect(chooseLoadOptions({ ...options, batchSize: 64, threads: 1 }, caption, 3)).toEqual({
+  const { declaration } = pack;
+  expect(chooseLoadOptions(options, caption, 3, declaration, 20)).toEqual({
+    threads: availableParallelism(),
+    images: 3,
+    batchSize: 3,
+  });
+  expect(chooseLoadOptions(options, ask, 3, declaration, 20).batchSize).toBe(6);
+  expect(chooseLoadOptions(options, caption, 1000, declaration, 20).batchSize).toBe(32);
+  expect(chooseLoadOptions({ ...options, batchSize: 64, threads: 1 }, caption, 3, declaration, 20)).toEqual({
     threads: 1,
+    images: 3,
     batchSize: 64,
   });
+});
+
+test('an automatic batch of a large model keeps its cache within half a gigabyte', () => {
+  const { declaration } = pack;
+  // The sizes of OPT-2.7b: 55 MB per row of 84 positions.
+  const language = { ...declaration.language, numHiddenLayers: 32, numAttentionHeads: 32, headDim: 80 };
+  expect(chooseLoadOptions(options, caption, 1000, { ...declaration, language }, 20).batchSize).toBe(9);
 });
 
 function resolve(changes: Partial<RunOptions>): Settings {

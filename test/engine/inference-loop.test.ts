@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { InferenceLoop, type Answered } from '../../src/engine/inference-loop.ts';
 import type { AnswerRequest } from '../../src/engine/inference-messages.ts';
 import { expectedTokens, fakeDecoder } from './fake-decoder.ts';
@@ -32,7 +32,7 @@ async function answerAll(
 ): Promise<Answered[]> {
   const answers: Answered[] = [];
   await new Promise<void>((resolve) => {
-    const loop = new InferenceLoop(encoder, decoder, batchSize, (answered) => {
+    const loop = new InferenceLoop(encoder, decoder, { batchSize, groupSize: 1 }, (answered) => {
       answers.push(answered);
       if (answers.length === requests.length) resolve();
     });
@@ -107,8 +107,51 @@ test('a failed step ends the rows that were in it as errors, and later images ar
 
 test('after close nothing more is computed', async () => {
   const encoder = fakeEncoder();
-  const loop = new InferenceLoop(encoder, fakeDecoder(), 2, () => {});
+  const loop = new InferenceLoop(encoder, fakeDecoder(), { batchSize: 2, groupSize: 1 }, () => {});
   loop.add(request(0, [1], [[2]]));
+  await loop.close();
+  expect(encoder.batches).toEqual([]);
+});
+
+test('an idle model waits for the rest of a group while images keep coming', async () => {
+  const encoder = fakeEncoder();
+  await new Promise<void>((resolve) => {
+    let answers = 0;
+    const loop = new InferenceLoop(encoder, fakeDecoder(), { batchSize: 4, groupSize: 3 }, () => {
+      answers++;
+      if (answers === 3) resolve();
+    });
+    loop.add(request(0, [1], [[2]]));
+    setImmediate(() => {
+      loop.add(request(1, [2], [[2]]));
+      setImmediate(() => loop.add(request(2, [3], [[2]])));
+    });
+  });
+  expect(encoder.batches).toEqual([3]);
+});
+
+test('an idle model does not wait for images that never come', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const encoder = fakeEncoder();
+  const answered = new Promise<void>((resolve) => {
+    const loop = new InferenceLoop(encoder, fakeDecoder(), { batchSize: 4, groupSize: 3 }, () => resolve());
+    loop.add(request(0, [1], [[2]]));
+  });
+  while (vi.getTimerCount() === 0) await new Promise(setImmediate);
+  expect(encoder.batches).toEqual([]);
+  vi.runAllTimers();
+  await answered;
+  expect(encoder.batches).toEqual([1]);
+});
+
+test('closing ends the wait for a group', async () => {
+  const encoder = fakeEncoder();
+  const loop = new InferenceLoop(encoder, fakeDecoder(), { batchSize: 4, groupSize: 3 }, () => {});
+  loop.add(request(0, [1], [[2]]));
+  await new Promise(setImmediate);
   await loop.close();
   expect(encoder.batches).toEqual([]);
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { bytesPerRow, KvCache } from '../../src/language/kv-cache.ts';
+import { bytesPerRow } from '../../src/language/kv-cache-size.ts';
+import { KvCache } from '../../src/language/kv-cache.ts';
 
 const shape = { rows: 3, layers: 2, heads: 2, maxLength: 4, headDim: 2 };
 
