@@ -1,17 +1,16 @@
 /** Runs the built program as a user does: another process, its streams, its exit code. */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PHOTOS = join(ROOT, 'examples/photos');
 
 export const BINARY = join(ROOT, 'bin/minigpt.js');
-
-/** Whether the embedded model is in this checkout. */
 
 /** The photographs that come with the package, sorted. */
 export const photos = readdirSync(PHOTOS)
@@ -20,9 +19,17 @@ export const photos = readdirSync(PHOTOS)
 
 export type Finished = { stdout: string; stderr: string; code: number | null };
 
-/** A fresh folder of a test's own. */
+const folders: string[] = [];
+
+afterAll(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+});
+
+/** A fresh folder of a test's own, removed after the tests of the file. */
 export function temporaryFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'minigpt-cli-'));
+  const folder = mkdtempSync(join(tmpdir(), 'minigpt-cli-'));
+  folders.push(folder);
+  return folder;
 }
 
 /** Copies a photograph of the package to `path`, making its folder. `index` goes round. */
