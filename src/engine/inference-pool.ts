@@ -43,57 +43,86 @@ export function planPool(declaration: ModelDeclaration, threads: number, images:
   return {
     workers,
     threadsPerWorker: Math.max(Math.floor(threads / workers), 1),
-    groupSize: Math.min(GROUP_SIZE, images),
+    groupSize: Math.min(GROUP_SIZE, Math.max(images, 1)),
   };
 }
 
 export class InferencePool {
-  readonly #clients: readonly InferenceClient[];
-  readonly #groupSize: number;
+  readonly #clients: InferenceClient[] = [];
+  readonly #start: Omit<WorkerStart, 'threads' | 'groupSize'>;
+  readonly #plan: PoolPlan;
   #current: InferenceClient | undefined;
   #sentToCurrent = 0;
+  /** The thread that is loading its copy, if any. */
+  #growing: Promise<void> | undefined;
+  #failure: unknown;
+  #closed = false;
 
-  private constructor(clients: readonly InferenceClient[], groupSize: number) {
-    this.#clients = clients;
-    this.#groupSize = groupSize;
+  private constructor(start: Omit<WorkerStart, 'threads' | 'groupSize'>, plan: PoolPlan) {
+    this.#start = start;
+    this.#plan = plan;
   }
 
+  /** Copies there will be when there is work for all of them. */
   get workers(): number {
-    return this.#clients.length;
+    return this.#plan.workers;
   }
 
   /**
-   * Starts all threads and waits until each has loaded the model.
+   * Starts the first thread and waits until it has loaded the model. The others start when images queue up: where decoding is what takes
+   * the time, they never do.
    *
-   * @throws PackError when the pack cannot be loaded; the threads that could are ended again.
+   * @throws PackError when the pack cannot be loaded.
    */
   static async start(start: Omit<WorkerStart, 'threads' | 'groupSize'>, plan: PoolPlan): Promise<InferencePool> {
-    const starting = Array.from({ length: plan.workers }, async () =>
-      InferenceClient.start({ ...start, threads: plan.threadsPerWorker, groupSize: plan.groupSize }),
-    );
-    const settled = await Promise.allSettled(starting);
-    const clients = settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    const pool = new InferencePool(clients, plan.groupSize);
-    const failure = settled.find((result) => result.status === 'rejected');
-    if (failure !== undefined) {
-      await pool.close();
-      throw failure.reason;
-    }
+    const pool = new InferencePool(start, plan);
+    await pool.#addClient();
     return pool;
   }
 
-  /** Answers every prompt about one image. `pixelValues` is given away. */
+  /**
+   * Answers every prompt about one image. `pixelValues` is given away.
+   *
+   * @throws what kept another copy from loading, although the first could.
+   */
   async answer(request: Parameters<InferenceClient['answer']>[0]): ReturnType<InferenceClient['answer']> {
-    if (this.#current === undefined || this.#sentToCurrent >= this.#groupSize) {
-      this.#current = this.#clients.reduce((least, other) => (other.openRequests < least.openRequests ? other : least));
+    if (this.#failure !== undefined) throw this.#failure;
+    const { groupSize, workers } = this.#plan;
+    if (this.#current === undefined || this.#sentToCurrent >= groupSize) {
+      this.#current = leastBusy(this.#clients);
       this.#sentToCurrent = 0;
     }
     this.#sentToCurrent++;
+    const isQueueing = this.#current.openRequests > 2 * groupSize;
+    if (isQueueing && this.#clients.length < workers && this.#growing === undefined) this.#growing = this.#grow();
     return this.#current.answer(request);
   }
 
-  /** Ends all threads and frees their memory. Open requests are rejected. */
+  /** Ends all threads, also one that is still loading, and frees their memory. Open requests are rejected. */
   async close(): Promise<void> {
+    this.#closed = true;
+    await this.#growing;
     await Promise.all(this.#clients.map(async (client) => client.close()));
   }
+
+  async #grow(): Promise<void> {
+    try {
+      await this.#addClient();
+    } catch (error) {
+      this.#failure = error;
+    } finally {
+      this.#growing = undefined;
+    }
+  }
+
+  async #addClient(): Promise<void> {
+    const { threadsPerWorker, groupSize } = this.#plan;
+    const client = await InferenceClient.start({ ...this.#start, threads: threadsPerWorker, groupSize });
+    if (this.#closed) await client.close();
+    else this.#clients.push(client);
+  }
+}
+
+function leastBusy(clients: readonly InferenceClient[]): InferenceClient {
+  return clients.reduce((least, other) => (other.openRequests < least.openRequests ? other : least));
 }
