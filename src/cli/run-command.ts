@@ -103,7 +103,7 @@ function showPrompts(task: Task, model: Model, terminal: Terminal): void {
   for (const text of texts) terminal.say(`prompt ${JSON.stringify(text)}`);
 }
 
-/** Ends the inference thread, also one that is still loading. A model that failed to load has none. */
+/** Ends the inference threads, also one that is still loading. A model that failed to load has none. */
 async function close(loading: Promise<Model> | undefined): Promise<void> {
   const model = await loading?.catch(() => undefined);
   await model?.close();

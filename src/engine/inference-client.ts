@@ -1,4 +1,4 @@
-/** The main thread's end of the inference thread: requests go in, promises come back. */
+/** The main thread's end of one inference thread: requests go in, promises come back. */
 import { Worker } from 'node:worker_threads';
 import { ImageError, MinigptError } from '../errors.ts';
 import type { GeneratedRow } from './continuous-batch.ts';

@@ -48,7 +48,7 @@ export class InferenceLoop {
     this.#encoder = encoder;
     this.#decoder = decoder;
     this.#batchSize = sizes.batchSize;
-    this.#groupSize = sizes.groupSize;
+    this.#groupSize = Math.min(sizes.groupSize, sizes.batchSize);
     this.#send = send;
   }
 

@@ -49,7 +49,7 @@ export interface Model {
   /**
    * Encodes one image once and answers every prompt about it. Calls may overlap; they are batched together.
    *
-   * @param pixelValues [3, S, S], given away: its buffer moves to the inference thread.
+   * @param pixelValues [3, S, S], given away: its buffer moves to an inference thread.
    * @returns one result per prompt, in order; an ImageError (prompt-too-long, not-a-number, internal) stands for a prompt that failed.
    */
   answer(
@@ -57,6 +57,6 @@ export interface Model {
     prompts: readonly TokenizedPrompt[],
     options: GenerationOptions,
   ): Promise<(Answer | ImageError)[]>;
-  /** Frees every native handle and ends the inference thread. Answers still open are rejected. */
+  /** Frees every native handle and ends the inference threads. Answers still open are rejected. */
   close(): Promise<void>;
 }
