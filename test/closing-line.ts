@@ -9,7 +9,8 @@ export default class ClosingLine implements Reporter {
       if (testModule.errors().length > 0) counts.failed++;
       for (const test of testModule.children.allTests()) counts[test.result().state]++;
     }
-    const skipped = counts.skipped === 0 ? '' : `, ${counts.skipped} skipped`;
-    process.stdout.write(`\n${counts.passed} passed, ${counts.failed + counts.pending} failed${skipped}\n`);
+    if (counts.skipped > 0)
+      process.stdout.write(`\n${counts.skipped} skipped (not possible on this system or for this user)\n`);
+    process.stdout.write(`\n${counts.passed} passed, ${counts.failed + counts.pending} failed\n`);
   }
 }
