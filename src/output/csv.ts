@@ -51,5 +51,6 @@ function cellsOf(record: OutputRecord): Readonly<Record<string, string | number>
 }
 
 function row(cells: readonly (string | number)[]): string {
-  return stringify([[...cells]], { record_delimiter: 'windows' });
+  // The library quotes a cell that holds a whole record delimiter; half of one ends a line for most readers too.
+  return stringify([[...cells]], { record_delimiter: 'windows', quoted_match: /[\r\n]/ });
 }
