@@ -51,14 +51,41 @@ export class PackError extends MinigptError {
   }
 }
 
+/** What is wrong with a checkpoint file, in one word: for code and tests, beside the message for people. */
+export type CheckpointFault =
+  | 'unsafe-pickle'
+  | 'bad-pickle'
+  | 'truncated'
+  | 'unsupported-compression'
+  | 'missing-data-pkl'
+  | 'missing-storage'
+  | 'storage-size-mismatch'
+  | 'out-of-range'
+  | 'too-large'
+  | 'unsupported-dtype'
+  | 'unsupported-byteorder'
+  | 'unsupported-torchscript'
+  | 'ambiguous-archive'
+  | 'encrypted'
+  | 'not-a-checkpoint'
+  | 'safetensors-header'
+  | 'safetensors-offsets'
+  | 'safetensors-size'
+  | 'index-path'
+  | 'index-missing-shard'
+  | 'index-missing-tensor';
+
 /** A checkpoint file or folder that is given to the importer is damaged, hostile, incomplete or unknown. */
 export class CheckpointError extends MinigptError {
   override readonly name = 'CheckpointError';
   readonly path: string;
+  /** Undefined where the file itself is sound, and what it holds is not what was expected. */
+  readonly fault: CheckpointFault | undefined;
 
-  constructor(path: string, message: string, options?: ErrorOptions) {
+  constructor(path: string, message: string, options: ErrorOptions & { fault?: CheckpointFault } = {}) {
     super(`${path}: ${message}`, options);
     this.path = path;
+    this.fault = options.fault;
   }
 }
 
@@ -79,6 +106,33 @@ export class ShapeError extends MinigptError {
     this.tensor = tensor;
     this.expected = expected;
     this.received = received;
+  }
+}
+
+/** Why something could not be fetched, in one word: for code and tests, beside the message for people. */
+export type DownloadFault =
+  | 'access-refused'
+  | 'not-found'
+  | 'too-many-requests'
+  | 'server-error'
+  | 'connection'
+  | 'bad-answer'
+  | 'wrong-content'
+  | 'disk-full'
+  | 'disk'
+  | 'offline';
+
+/** A file of a published model could not be fetched, or not be kept. What was fetched of it stays, unless the message says otherwise. */
+export class DownloadError extends MinigptError {
+  override readonly name = 'DownloadError';
+  /** What was to be fetched: a repository, a file of one, or an address. */
+  readonly subject: string;
+  readonly fault: DownloadFault;
+
+  constructor(subject: string, fault: DownloadFault, message: string, options?: ErrorOptions) {
+    super(`${subject}: ${message}`, options);
+    this.subject = subject;
+    this.fault = fault;
   }
 }
 

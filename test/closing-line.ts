@@ -7,6 +7,8 @@ export default class ClosingLine implements Reporter {
     for (const testModule of testModules) {
       // A file that could not even be loaded has no tests to count, and is a failure all the same.
       if (testModule.errors().length > 0) counts.failed++;
+      // A suite whose preparation failed runs none of its tests: they count as skipped, and the suite as failed.
+      for (const suite of testModule.children.allSuites()) if (suite.errors().length > 0) counts.failed++;
       for (const test of testModule.children.allTests()) counts[test.result().state]++;
     }
     if (counts.skipped > 0)

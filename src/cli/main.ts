@@ -80,7 +80,7 @@ async function buildProgram(
     );
   addCaptionCommand(program);
   addAskCommand(program);
-  const models = program.command('models').description('list, show, check and import models');
+  const models = program.command('models').description('list, show, fetch, import, check and remove models');
   if (argv.includes('models')) {
     const { addModelsCommands } = await import('./models.ts');
     addModelsCommands(models);

@@ -1,5 +1,7 @@
 /** `minigpt models import`: shows what was found, streams the weights into a new pack, and leaves nothing behind when it fails. */
 import { performance } from 'node:perf_hooks';
+import { basename } from 'node:path';
+import { printable } from '../output/printable.ts';
 import { installPack } from '../store/install.ts';
 import { formatBytes } from './byte-size.ts';
 import { formatDuration } from './duration.ts';
@@ -8,8 +10,8 @@ import type { ImportFlags } from './models.ts';
 import { Terminal } from './terminal.ts';
 import { formatTable } from './text-table.ts';
 
-/** Imports the checkpoint in `source` as a pack among the user's. */
-export async function importModel(source: string, flags: ImportFlags): Promise<void> {
+/** Imports the checkpoints in `sources` as a pack among the user's. */
+export async function importModel(sources: readonly string[], flags: ImportFlags): Promise<void> {
   const { importCheckpoint } = await import('../importer/import-checkpoint.ts');
   const terminal = new Terminal(process.stderr);
   const interruption = new Interruption();
@@ -18,18 +20,26 @@ export async function importModel(source: string, flags: ImportFlags): Promise<v
   try {
     const directory = await installPack(flags.as, async (temporaryDirectory) => {
       await importCheckpoint(temporaryDirectory, {
-        source,
+        sources,
         id: flags.as,
         precision: flags.precision,
+        family: flags.family,
+        config: flags.config,
+        allowUnused: flags.allowUnused,
         signal: interruption.signal,
         onPlan: (plan) => {
           terminal.say(
-            `${source}: ${plan.family}, ${plan.tensorsUsed} tensors; ${formatBytes(plan.weightBytes)} as ${plan.precision}`,
+            `${sources.join(', ')}: ${plan.family}, ${plan.tensorsUsed} tensors; ${formatBytes(plan.weightBytes)} as ${plan.precision}`,
           );
           if (plan.leftOver.length > 0) {
-            const rows = plan.leftOver.map(({ name, shape, reason }) => [name, `[${shape.join(', ')}]`, reason]);
+            const rows = plan.leftOver.map(({ name, file, shape, reason }) => [
+              printable(name),
+              `[${shape.join(', ')}]`,
+              printable(basename(file)),
+              reason,
+            ]);
             terminal.say(`${plan.leftOver.length} tensors are not needed:`);
-            process.stderr.write(formatTable(['tensor', 'shape', 'why'], rows));
+            process.stderr.write(formatTable(['tensor', 'shape', 'file', 'why'], rows));
           }
           progress.start(plan.weightBytes);
         },

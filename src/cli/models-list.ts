@@ -1,4 +1,5 @@
-/** `minigpt models list` and `show`: what is here, from model.json alone; nothing is loaded. */
+/** `minigpt models list` and `show`: what is here, from model.json alone, and what could be fetched; nothing is loaded. */
+import { downloadBytes, listKnownModels } from '../store/known-models.ts';
 import { listPacks, resolvePack } from '../store/packs.ts';
 import { formatBytes } from './byte-size.ts';
 import { printable } from '../output/printable.ts';
@@ -16,6 +17,17 @@ export async function listModels(): Promise<void> {
   process.stdout.write(formatTable(['id', 'family', 'stored as', 'size', 'where'], rows));
 }
 
+/** Prints one line per published model that `models pull` knows by an id; nobody is asked. */
+export async function listAvailableModels(): Promise<void> {
+  const here = new Set((await listPacks()).map(({ id }) => id));
+  const rows = (await listKnownModels()).map((model) => {
+    const bytes = downloadBytes(model);
+    const size = bytes === undefined ? '-' : formatBytes(bytes);
+    return [model.id, model.family, size, here.has(model.id) ? 'yes' : 'no', model.licence];
+  });
+  process.stdout.write(formatTable(['id', 'family', 'download', 'here', 'licence'], rows));
+}
+
 /** Prints what a pack says of itself. */
 export async function showModel(id: string): Promise<void> {
   const { declaration, directory, digest } = await resolvePack(id);
@@ -25,16 +37,21 @@ export async function showModel(id: string): Promise<void> {
     ['family', declaration.family],
     ['digest', digest],
     ['folder', printable(directory)],
-    ['prompts', declaration.promptFamily],
+    ['prompts', declaration.promptFamily ?? 'none'],
     ['weights', `stored as ${declaration.precision}, computed in fp32`],
     ['image', `${image.imageSize} x ${image.imageSize} pixels`],
-    ['query tokens', String(declaration.numQueryTokens)],
-    [
-      'language',
-      `${language.numHiddenLayers} layers of ${language.hiddenSize}, ${language.numAttentionHeads} heads, ${language.vocabSize} tokens, ${language.maxPositionEmbeddings} positions`,
-    ],
-    ['ends with', `token ${language.eosTokenId}`],
+    ['image tokens', String(declaration.numImageTokens)],
   ];
+  if (language !== undefined) {
+    facts.push(
+      [
+        'language',
+        `${language.kind}, ${language.numHiddenLayers} layers of ${language.hiddenSize}, ${language.numAttentionHeads} heads, ${language.vocabSize} tokens, ${language.maxPositionEmbeddings} positions`,
+      ],
+      ['ends with', `token ${language.eosTokenIds.join(' or ')}`],
+    );
+  }
+  if (declaration.matching.length > 0) facts.push(['heads', declaration.matching.join(', ')]);
   const width = Math.max(...facts.map(([name]) => name.length));
   process.stdout.write(facts.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join(''));
   for (const [title, files] of [

@@ -1,9 +1,17 @@
-/** `minigpt models …`: what packs are here, making one from a checkpoint, checking one. Each command's work is loaded when it is used. */
+/** `minigpt models …`: what packs are here, fetching, importing, checking and removing one. Each command's work is loaded when it is used. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { PRECISIONS, type Precision } from '../pack/model-declaration.ts';
+import { FAMILIES, PRECISIONS, type Family, type Precision } from '../pack/model-declaration.ts';
 import { wholeNumber } from './whole-number.ts';
 
-export type ImportFlags = { as: string; precision: Precision };
+export type ImportFlags = {
+  as: string;
+  precision: Precision;
+  family?: Family;
+  config?: string;
+  allowUnused?: boolean;
+};
+export type PullFlags = { as?: string; precision?: Precision; revision?: string };
+export type RemoveFlags = { yes?: boolean };
 export type VerifyFlags = { golden?: string; atol?: number; threads?: number };
 
 /** Adds the subcommands to `minigpt models`. */
@@ -11,7 +19,11 @@ export function addModelsCommands(models: Command): void {
   models
     .command('list')
     .description('list the model packs that are here')
-    .action(async () => (await import('./models-list.ts')).listModels());
+    .option('--available', 'list the published models that "models pull" knows by an id instead')
+    .action(async ({ available }: { available?: boolean }) => {
+      const { listAvailableModels, listModels } = await import('./models-list.ts');
+      await (available === true ? listAvailableModels() : listModels());
+    });
 
   models
     .command('show')
@@ -21,18 +33,56 @@ export function addModelsCommands(models: Command): void {
 
   models
     .command('import')
-    .description('make a model pack from a published checkpoint')
-    .argument('<source>', 'folder with config.json, safetensors and tokenizer files')
+    .description('make a model pack from published checkpoints, laid over each other in the order given')
+    .argument(
+      '<source...>',
+      'folders with config.json, weights and tokenizer, and single .pth, .bin or .safetensors files',
+    )
     .requiredOption('--as <id>', 'the id of the new pack')
     .addOption(
-      new Option('--precision <name>', 'how weights are stored; the arithmetic is float32 in every case')
+      new Option('--precision <name>', 'how weights are stored, and computed with where that is int8 or int4')
         .choices(PRECISIONS)
         .default('fp32'),
     )
-    .addHelpText('after', '\nExample:\n  minigpt models import ./blip2-opt-2.7b --as blip2-opt-2.7b\n')
-    .action(async (source: string, flags: ImportFlags) =>
-      (await import('./models-import.ts')).importModel(source, flags),
+    .addOption(new Option('--family <name>', 'the family (default: found out from the sources)').choices(FAMILIES))
+    .option('--config <file>', 'JSON file with sizes that no tensor reveals, in the keys of Hugging Face configs')
+    .option('--allow-unused', 'leave out tensors of unknown names instead of refusing the checkpoint')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  minigpt models import ./blip2-opt-2.7b --as blip2-opt-2.7b --precision int8\n' +
+        '  minigpt models import eva_vit_g.pth blip2_pretrained_flant5xxl.pth ./vicuna-7b prerained_minigpt4_7b.pth --as minigpt4\n',
+    )
+    .action(async (sources: string[], flags: ImportFlags) =>
+      (await import('./models-import.ts')).importModel(sources, flags),
     );
+
+  models
+    .command('pull')
+    .description('fetch a published model and import it; what was fetched is kept, and an interrupted download goes on')
+    .argument('<id>', 'an id of "models list --available", or a repository of the Hugging Face hub as org/name')
+    .option('--as <id>', 'the id of the new pack (default: the id, or the name of the repository)')
+    .addOption(new Option('--precision <name>', 'as for "models import" (default: fp32)').choices(PRECISIONS))
+    .option('--revision <name>', 'branch, tag or commit of the repository (default: main)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  minigpt models pull blip2-opt-2.7b\n  minigpt models pull Salesforce/blip2-opt-2.7b --as blip2 --precision fp16\n' +
+        '\nVariables: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE.\n',
+    )
+    .action(async (id: string, flags: PullFlags) => {
+      const [{ pullModel }, { importModel }] = await Promise.all([
+        import('./models-pull.ts'),
+        import('./models-import.ts'),
+      ]);
+      await pullModel(id, flags, importModel);
+    });
+
+  models
+    .command('rm')
+    .description('remove a pack of your own')
+    .argument('<id>', 'id of the pack')
+    .option('-y, --yes', 'remove it without asking')
+    .addHelpText('after', '\nExample:\n  minigpt models rm blip2-opt-2.7b\n')
+    .action(async (id: string, flags: RemoveFlags) => (await import('./models-rm.ts')).removeModel(id, flags));
 
   models
     .command('verify')

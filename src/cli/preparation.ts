@@ -3,6 +3,7 @@ import type { LoadOptions } from '../engine/model.ts';
 import type { ImageFile } from '../images/image-file.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 import type { Settings, Task } from '../pipeline/settings.ts';
+import { UsageError } from '../errors.ts';
 import { loadPromptFamily } from '../prompt/prompt-family.ts';
 import { resolvePack } from '../store/packs.ts';
 import { findImages } from './input-options.ts';
@@ -27,7 +28,7 @@ export async function prepare(
 
   const pack = await resolvePack(chooseModel(options, process.env));
   const { declaration, directory } = pack;
-  const prompts = await loadPromptFamily(declaration.promptFamily);
+  const prompts = await loadPromptFamily(requirePromptFamily(declaration));
   const settings = resolveSettings(task, options, prompts, declaration);
   const loadOptions = chooseLoadOptions(options, task, files.length, declaration, settings.maxNewTokens);
   if (options.verbose === true) {
@@ -36,4 +37,10 @@ export async function prepare(
     terminal.say(`images ${files.length}, threads ${threads}, batch size ${batchSize}, decoders ${settings.decoders}`);
   }
   return { files, pack, settings, loadOptions };
+}
+
+/** @throws UsageError for a pack that only matches images with texts. */
+function requirePromptFamily({ id, promptFamily }: Pack['declaration']): string {
+  if (promptFamily !== undefined) return promptFamily;
+  throw new UsageError(`the model ${id} has no language model, so it can neither caption nor answer.`);
 }

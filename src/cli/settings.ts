@@ -84,15 +84,18 @@ export function chooseLoadOptions(
   model: ModelDeclaration,
   maxNewTokens: number,
 ): LoadOptions {
-  const { language, numQueryTokens } = model;
+  const { language, numImageTokens } = model;
   const rows = images * (task.kind === 'ask' ? task.questions.length : 1);
-  const rowBytes = bytesPerRow({
-    layers: language.numHiddenLayers,
-    heads: language.numAttentionHeads,
-    headDim: language.headDim,
-    maxLength: numQueryTokens + USUAL_PROMPT_TOKENS + maxNewTokens,
-  });
-  const fitting = Math.max(Math.floor(AUTO_CACHE_BYTES / rowBytes), 1);
+  const rowBytes =
+    language === undefined
+      ? 0
+      : bytesPerRow({
+          layers: language.numHiddenLayers,
+          heads: language.numKeyValueHeads,
+          headDim: language.headDim,
+          maxLength: numImageTokens + USUAL_PROMPT_TOKENS + maxNewTokens,
+        });
+  const fitting = Math.max(Math.floor(AUTO_CACHE_BYTES / Math.max(rowBytes, 1)), 1);
   return {
     threads: options.threads ?? availableParallelism(),
     images,
@@ -118,7 +121,9 @@ export function resolveSettings(
     const whose = options.maxNewTokens === undefined ? `the model's default of ${maxNewTokens}` : String(maxNewTokens);
     throw new UsageError(`--min-new-tokens ${minNewTokens} is more than --max-new-tokens, ${whose}.`);
   }
-  const room = model.language.maxPositionEmbeddings - model.numQueryTokens;
+  const positions = model.language?.maxPositionEmbeddings ?? 0;
+  // A model with an encoder reads the image there, and writes from the beginning.
+  const room = model.language?.kind === 'encoder-decoder' ? positions : positions - model.numImageTokens;
   if (maxNewTokens > room) {
     throw new UsageError(
       `--max-new-tokens ${maxNewTokens}: the model ${model.id} has room for ${room} tokens after the image, prompt included.`,

@@ -5,10 +5,10 @@
  * computes each of them apart. So an answer is the same alone, in any batch and in any order.
  */
 import { ImageError } from '../errors.ts';
-import type { Decoder, RowEmbeds } from '../language/decoder.ts';
 import { GenerationState, type FinishReason } from '../language/generation-state.ts';
-import { KvCache } from '../language/kv-cache.ts';
-import { minNewTokens } from '../language/logit-filters.ts';
+import type { LanguageModel, RowCache, RowEmbeds } from '../language/language-model.ts';
+import { minNewTokens, noRepeatNgram, repetitionPenalty, type LogitFilter } from '../language/logit-filters.ts';
+import { endsWithSequence } from '../language/stop-sequences.ts';
 import type { GenerationOptions } from './model.ts';
 
 /** A prompt for one image, and who waits for its answer. */
@@ -25,20 +25,16 @@ export type GeneratedRow = { tokenIds: number[]; finishReason: FinishReason; sco
 
 type ActiveRow = { job: Job; state: GenerationState };
 
-/** What the batch needs of a language model; `Decoder` is one. */
-export type BatchDecoder = Pick<Decoder, 'declaration' | 'embedTokens' | 'prefill' | 'step'>;
-
 export class ContinuousBatch {
-  readonly #decoder: BatchDecoder;
-  readonly #cache: KvCache;
+  readonly #language: LanguageModel;
+  readonly #cache: RowCache;
   readonly #waiting: Job[] = [];
   readonly #active: ActiveRow[] = [];
 
-  /** @param maxLength positions a row may take: the longest prompt and its answer, at most the model's context. */
-  constructor(decoder: BatchDecoder, rows: number, maxLength: number) {
-    const { numHiddenLayers, numAttentionHeads, headDim } = decoder.declaration;
-    this.#decoder = decoder;
-    this.#cache = new KvCache({ rows, layers: numHiddenLayers, heads: numAttentionHeads, maxLength, headDim });
+  /** @param maxLength the greatest `positionsNeeded` of all prompts that will be added */
+  constructor(language: LanguageModel, rows: number, maxLength: number) {
+    this.#language = language;
+    this.#cache = language.newCache(rows, maxLength);
   }
 
   get isIdle(): boolean {
@@ -72,51 +68,38 @@ export class ContinuousBatch {
 
   /** A prompt is read faster together with others, so a single free row waits for company while the other rows are busy. */
   #shouldFill(): boolean {
-    const free = this.#cache.shape.rows - this.#active.length;
-    const enough = Math.ceil(this.#cache.shape.rows / 4);
+    const free = this.#cache.rows - this.#active.length;
+    const enough = Math.ceil(this.#cache.rows / 4);
     return this.#waiting.length > 0 && free > 0 && (free >= enough || this.#active.length === 0);
   }
 
   async #fill(): Promise<void> {
-    const free = this.#cache.shape.rows - this.#active.length;
+    const free = this.#cache.rows - this.#active.length;
     const jobs = this.#waiting.splice(0, free);
-    const admitted: { job: Job; row: RowEmbeds }[] = [];
+    const admitted: { job: Job; row: RowEmbeds; room: number }[] = [];
     for (const job of jobs) {
       const row = await this.#embed(job);
-      const room = this.#cache.shape.maxLength - row.length;
-      if (room < 1) job.resolve(promptTooLong(row.length, this.#cache.shape.maxLength));
-      else admitted.push({ job, row });
+      const { maxLength } = this.#cache;
+      const room = this.#language.room(row.length, maxLength);
+      if (room < 1) job.resolve(promptTooLong(row.length, maxLength));
+      else admitted.push({ job, row, room });
     }
     if (admitted.length === 0) return;
     const first = this.#active.length;
-    const logits = await this.#decoder.prefill(
-      this.#cache,
-      first,
-      admitted.map(({ row }) => row),
-    );
-    for (const { job, row } of admitted) this.#active.push({ job, state: this.#newState(job, row.length) });
+    const rows = admitted.map(({ row }) => row);
+    const { logits, lengths } = await this.#language.prefill(this.#cache, first, rows);
+    admitted.forEach(({ job, room }, index) => {
+      this.#active.push({ job, state: newState(job, lengths[index] ?? 0, room) });
+    });
     this.#choose(logits, first);
   }
 
-  #newState(job: Job, promptLength: number): GenerationState {
-    const { eosTokenId } = this.#decoder.declaration;
-    const { maxNewTokens, minNewTokens: least, score } = job.options;
-    // The last token of a row is chosen without being read back, so it takes no room in the cache.
-    const room = this.#cache.shape.maxLength - promptLength + 1;
-    return new GenerationState(promptLength, {
-      maxNewTokens: Math.min(maxNewTokens, room),
-      eosTokenId,
-      filters: least > 0 ? [minNewTokens(least, eosTokenId)] : [],
-      score,
-    });
-  }
-
   async #embed(job: Job): Promise<RowEmbeds> {
-    const { hiddenSize } = this.#decoder.declaration;
+    const { hiddenSize } = this.#language.declaration;
     const parts: Float32Array[] = [];
     for (const segment of job.segments) {
       if (segment === null) parts.push(job.imageTokens);
-      else if (segment.length > 0) parts.push(await this.#decoder.embedTokens(segment));
+      else if (segment.length > 0) parts.push(await this.#language.embedTokens(segment));
     }
     const embeds = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0)); // [T, d]
     let filled = 0;
@@ -129,7 +112,7 @@ export class ContinuousBatch {
 
   async #step(): Promise<void> {
     const rows = this.#active;
-    const logits = await this.#decoder.step(
+    const logits = await this.#language.step(
       this.#cache,
       rows.map(({ state }) => state.lastTokenId),
       rows.map(({ state }) => state.length),
@@ -164,6 +147,28 @@ export class ContinuousBatch {
     this.#active[row] = last;
     this.#cache.copyRow(lastIndex, row, last.state.length);
   }
+}
+
+/** @param length positions of the row in the cache @param room tokens that it may write */
+function newState({ options }: Job, length: number, room: number): GenerationState {
+  const { maxNewTokens, eosTokenIds, stopSequences, score } = options;
+  return new GenerationState(length, {
+    maxNewTokens: Math.min(maxNewTokens, room),
+    eosTokenIds,
+    stopRules: stopSequences.length > 0 ? [endsWithSequence(stopSequences)] : [],
+    filters: filtersOf(options),
+    score,
+  });
+}
+
+/** In the order of transformers, which matters where one filter reads what another wrote. */
+function filtersOf(options: GenerationOptions): LogitFilter[] {
+  const { minNewTokens: least, repetitionPenalty: penalty, noRepeatNgram: ngram, eosTokenIds, stopSequences } = options;
+  const filters: LogitFilter[] = [];
+  if (penalty !== 1) filters.push(repetitionPenalty(penalty));
+  if (ngram > 0) filters.push(noRepeatNgram(ngram));
+  if (least > 0) filters.push(minNewTokens(least, eosTokenIds, stopSequences));
+  return filters;
 }
 
 function promptTooLong(length: number, room: number): ImageError {

@@ -7,18 +7,25 @@
  * large that the cores are busy with decoding them.
  */
 import { ImageError } from '../errors.ts';
+import type { LanguageModel } from '../language/language-model.ts';
 import type { ImageEncoder } from '../vision/image-encoder.ts';
-import { ContinuousBatch, type BatchDecoder, type GeneratedRow, type Job } from './continuous-batch.ts';
+import { ContinuousBatch, type GeneratedRow, type Job } from './continuous-batch.ts';
 import type { AnswerRequest, FailedAnswer } from './inference-messages.ts';
 
 /** An idle model starts without the rest of a group when no image has come for this long. */
 const GROUP_PATIENCE_MS = 150;
 
+/** What the loop needs of an image encoder; `ImageEncoder` is one. */
+export type RequestEncoder = Pick<ImageEncoder, 'embedImages' | 'imageTokens' | 'readsInstruction'>;
+
+/** A request with the image tokens of each of its prompts, or why there are none. */
+type EncodedRequest = { request: AnswerRequest; imageTokens: Float32Array[] | ImageError };
+
 export type Answered = { id: number; results: (GeneratedRow | FailedAnswer)[] };
 
 export class InferenceLoop {
-  readonly #encoder: Pick<ImageEncoder, 'encode'>;
-  readonly #decoder: BatchDecoder;
+  readonly #encoder: RequestEncoder;
+  readonly #language: LanguageModel;
   readonly #batchSize: number;
   readonly #groupSize: number;
   readonly #send: (answered: Answered) => void;
@@ -35,8 +42,8 @@ export class InferenceLoop {
   #closed = false;
 
   constructor(
-    encoder: Pick<ImageEncoder, 'encode'>,
-    decoder: BatchDecoder,
+    encoder: RequestEncoder,
+    language: LanguageModel,
     sizes: {
       /** Images encoded together at most, and rows decoded together. */
       batchSize: number;
@@ -46,7 +53,7 @@ export class InferenceLoop {
     send: (answered: Answered) => void,
   ) {
     this.#encoder = encoder;
-    this.#decoder = decoder;
+    this.#language = language;
     this.#batchSize = sizes.batchSize;
     this.#groupSize = Math.min(sizes.groupSize, sizes.batchSize);
     this.#send = send;
@@ -124,10 +131,9 @@ export class InferenceLoop {
   /** Encodes a batch; when it fails as a whole (memory, most likely), its images are tried one by one, so that one cannot take the others along. */
   async #encodeBatch(
     requests: readonly AnswerRequest[],
-  ): Promise<{ request: AnswerRequest; imageTokens: Float32Array | ImageError }[]> {
+  ): Promise<EncodedRequest[]> {
     try {
-      const imageTokens = await this.#encoder.encode(requests.map((request) => request.pixelValues));
-      return requests.map((request, index) => ({ request, imageTokens: imageTokens[index] as Float32Array }));
+      return await encodeRequests(this.#encoder, requests);
     } catch (error) {
       const [request] = requests;
       if (request === undefined) return [];
@@ -138,11 +144,12 @@ export class InferenceLoop {
     }
   }
 
-  #addPrompts(request: AnswerRequest, imageTokens: Float32Array): void {
+  #addPrompts(request: AnswerRequest, imageTokensOfPrompts: readonly Float32Array[]): void {
     const results: (GeneratedRow | FailedAnswer)[] = [];
     let open = request.prompts.length;
-    const imageTokenCount = imageTokens.length / this.#decoder.declaration.hiddenSize;
-    request.prompts.forEach((segments, index) => {
+    request.prompts.forEach(({ segments }, index) => {
+      const imageTokens = imageTokensOfPrompts[index] as Float32Array;
+      const imageTokenCount = imageTokens.length / this.#language.declaration.hiddenSize;
       const job: Job = {
         imageTokens,
         segments,
@@ -155,10 +162,7 @@ export class InferenceLoop {
         },
       };
       const prompt = segments.reduce((sum, segment) => sum + (segment?.length ?? imageTokenCount), 0);
-      const positions = Math.min(
-        prompt + request.options.maxNewTokens,
-        this.#decoder.declaration.maxPositionEmbeddings,
-      );
+      const positions = this.#language.positionsNeeded(prompt, request.options.maxNewTokens);
       this.#prompts.push({ job, positions });
     });
   }
@@ -172,7 +176,7 @@ export class InferenceLoop {
     if (next === undefined) return;
     if (this.#batch === undefined || (next.positions > this.#maxLength && this.#batch.isIdle)) {
       this.#maxLength = Math.max(this.#maxLength, ...this.#prompts.map(({ positions }) => positions));
-      this.#batch = new ContinuousBatch(this.#decoder, this.#batchSize, this.#maxLength);
+      this.#batch = new ContinuousBatch(this.#language, this.#batchSize, this.#maxLength);
     }
     let fitting = this.#prompts.findIndex(({ positions }) => positions > this.#maxLength);
     if (fitting < 0) fitting = this.#prompts.length;
@@ -188,6 +192,24 @@ export class InferenceLoop {
       this.#batch = undefined;
     }
   }
+}
+
+/**
+ * Embeds each image once, and makes its image tokens: once as well, or for each prompt where the Q-Former reads the instruction.
+ */
+async function encodeRequests(
+  encoder: RequestEncoder,
+  requests: readonly AnswerRequest[],
+): Promise<EncodedRequest[]> {
+  const imageEmbeds = await encoder.embedImages(requests.map((request) => request.pixelValues));
+  const pairs = requests.flatMap(({ prompts }, image) => prompts.map(({ instruction }) => ({ image, instruction })));
+  const images = pairs.map(({ image }) => image);
+  const instructions = pairs.map(({ instruction }) => instruction ?? []);
+  const imageTokens = await encoder.imageTokens(imageEmbeds, images, encoder.readsInstruction ? instructions : undefined);
+  return requests.map((request, image) => ({
+    request,
+    imageTokens: imageTokens.filter((_, pair) => images[pair] === image),
+  }));
 }
 
 function internalError(error: unknown): ImageError {

@@ -2,7 +2,7 @@
 import type { ImageErrorCode } from '../errors.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 import type { GeneratedRow } from './continuous-batch.ts';
-import type { GenerationOptions } from './model.ts';
+import type { GenerationOptions, PromptIds } from './model.ts';
 
 /** Given to the thread when it starts. */
 export type WorkerStart = { pack: Pack; threads: number; batchSize: number; groupSize: number };
@@ -13,7 +13,7 @@ export type AnswerRequest = {
   id: number;
   /** [3, S, S] */
   pixelValues: Float32Array;
-  prompts: readonly (readonly (readonly number[] | null)[])[];
+  prompts: readonly PromptIds[];
   options: GenerationOptions;
 };
 

@@ -15,8 +15,8 @@ const COPIES_BYTES = 2 ** 30;
 /** Images that go to one thread in a row, and that it waits for while idle. Fewer per copy are not worth the time to load it. */
 const GROUP_SIZE = 8;
 
-/** Bytes of a weight as it is stored: what model.json says of the size tells, with this, how many weights there are. */
-const STORED_BYTES = { fp32: 4, fp16: 2, int12: 1.5 } as const;
+/** How much larger weights are in memory than in the pack's files: float32, or as they are and once more in the order the operators want. */
+const GROWTH_ON_LOAD = { fp32: 1, fp16: 2, int12: 4 / 1.5, int8: 2, int4: 2 } as const;
 
 export type PoolPlan = {
   /** Copies of the model, each in a thread of its own. */
@@ -37,7 +37,7 @@ export function planPool(declaration: ModelDeclaration, threads: number, images:
   const storedBytes = declaration.files
     .filter((file) => file.path.endsWith('.onnx.data'))
     .reduce((sum, file) => sum + file.bytes, 0);
-  const loadedBytes = (storedBytes / STORED_BYTES[declaration.precision]) * Float32Array.BYTES_PER_ELEMENT;
+  const loadedBytes = storedBytes * GROWTH_ON_LOAD[declaration.precision];
   const copies = Math.floor(Math.min(COPIES_BYTES / Math.max(loadedBytes, 1), images / GROUP_SIZE, threads));
   const workers = Math.max(copies, 1);
   return {

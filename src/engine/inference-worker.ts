@@ -1,6 +1,6 @@
 /** Entry of the inference thread: loads the model, then answers requests until it is told to close. Every ONNX session lives here. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { Decoder } from '../language/decoder.ts';
+import { loadLanguageModel } from '../language/load-language-model.ts';
 import { ImageEncoder } from '../vision/image-encoder.ts';
 import { InferenceLoop } from './inference-loop.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './inference-messages.ts';
@@ -12,11 +12,11 @@ const send = (message: FromWorker): void => port.postMessage(message);
 
 async function serve({ pack, threads, batchSize, groupSize }: WorkerStart): Promise<void> {
   const encoder = await ImageEncoder.load(pack, threads);
-  const decoder = await Decoder.load(pack, threads).catch(async (error: unknown) => {
+  const language = await loadLanguageModel(pack, threads).catch(async (error: unknown) => {
     await encoder.dispose();
     throw error;
   });
-  const loop = new InferenceLoop(encoder, decoder, { batchSize, groupSize }, ({ id, results }) =>
+  const loop = new InferenceLoop(encoder, language, { batchSize, groupSize }, ({ id, results }) =>
     send({ type: 'answered', id, results }),
   );
   port?.on('message', (message: ToWorker) => {
@@ -26,7 +26,7 @@ async function serve({ pack, threads, batchSize, groupSize }: WorkerStart): Prom
   const close = async (): Promise<void> => {
     await loop.close();
     await encoder.dispose();
-    await decoder.dispose();
+    await language.dispose();
     send({ type: 'closed' });
     port?.close();
   };

@@ -1,25 +1,23 @@
-/** Joins a pack's tokenizer, its prompt family and the inference threads into the `Model` that the pipeline asks. */
-import { ImageError } from '../errors.ts';
-import type { Pack } from '../pack/model-declaration.ts';
-import { loadPromptFamily, type Prompt, type PromptFamily } from '../prompt/prompt-family.ts';
-import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
+/** Joins a pack's texts and the inference threads into the `Model` that the pipeline asks. */
+import { ImageError, PackError } from '../errors.ts';
+import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
+import type { PromptFamily } from '../prompt/prompt-family.ts';
 import { InferencePool, planPool } from './inference-pool.ts';
-import type { Answer, GenerationOptions, LoadOptions, Model, TokenizedPrompt } from './model.ts';
+import type { Answer, AnswerOptions, LoadOptions, Model, TokenizedPrompt } from './model.ts';
+import { ModelTexts } from './model-texts.ts';
 
 /**
  * Loads a model and starts its inference threads. Close the model, or they keep the process alive.
  *
- * @throws PackError when a file of the pack is missing, damaged or of another kind than it should be.
+ * @throws PackError when a file of the pack is missing, damaged or of another kind than it should be, or it has no language model.
  */
 export async function loadModel(pack: Pack, options: LoadOptions): Promise<Model> {
   const { threads, images, batchSize } = options;
+  const { language, promptFamily } = pack.declaration;
+  if (language === undefined || promptFamily === undefined) throw new PackError(pack.directory, 'this pack has no language model, so it cannot write.');
   const pool = InferencePool.start({ pack, batchSize }, planPool(pack.declaration, threads, images));
   try {
-    const [tokenizer, prompts] = await Promise.all([
-      loadTokenizer(pack.directory),
-      loadPromptFamily(pack.declaration.promptFamily),
-    ]);
-    return new LoadedModel(pack, prompts, tokenizer, await pool, batchSize);
+    return new LoadedModel(pack, language, await ModelTexts.load(pack), await pool, batchSize);
   } catch (error) {
     await pool.then(
       (started) => started.close(),
@@ -29,52 +27,54 @@ export async function loadModel(pack: Pack, options: LoadOptions): Promise<Model
   }
 }
 
-/** Token ids of each text segment of a prompt; null for the image. */
-export function tokenizePrompt(prompt: Prompt, tokenizer: Tokenizer): TokenizedPrompt {
-  const segments = prompt.segments.map((segment) =>
-    segment.type === 'image' ? null : tokenizer.encode(segment.text, { addSpecialTokens: segment.addSpecialTokens }),
-  );
-  return { text: prompt.text, segments };
-}
-
 class LoadedModel implements Model {
   readonly pack: Pack;
-  readonly prompts: PromptFamily;
   readonly imagesInFlight: number;
-  readonly #tokenizer: Tokenizer;
+  readonly #language: LanguageDeclaration;
+  readonly #texts: ModelTexts;
   readonly #pool: InferencePool;
 
-  constructor(pack: Pack, prompts: PromptFamily, tokenizer: Tokenizer, pool: InferencePool, batchSize: number) {
+  constructor(pack: Pack, language: LanguageDeclaration, texts: ModelTexts, pool: InferencePool, batchSize: number) {
     this.pack = pack;
-    this.prompts = prompts;
-    this.#tokenizer = tokenizer;
+    this.#language = language;
+    this.#texts = texts;
     this.#pool = pool;
     // In each thread: one batch of images being answered, one waiting to be encoded, and one arriving.
     this.imagesInFlight = 3 * batchSize * pool.workers;
   }
 
+  get prompts(): PromptFamily {
+    return this.#texts.prompts;
+  }
+
   captionPrompt(prompt?: string): TokenizedPrompt {
-    return tokenizePrompt(this.prompts.caption(prompt), this.#tokenizer);
+    return this.#texts.tokenize(this.prompts.caption(prompt));
   }
 
   questionPrompt(question: string): TokenizedPrompt {
-    return tokenizePrompt(this.prompts.question(question), this.#tokenizer);
+    return this.#texts.tokenize(this.prompts.question(question));
   }
 
   async answer(
     pixelValues: Float32Array,
     prompts: readonly TokenizedPrompt[],
-    options: GenerationOptions,
+    options: AnswerOptions,
   ): Promise<(Answer | ImageError)[]> {
     const results = await this.#pool.answer({
       pixelValues,
-      prompts: prompts.map((prompt) => prompt.segments),
-      options,
+      prompts: prompts.map(({ segments, instruction }) => ({ segments, instruction })),
+      options: {
+        ...options,
+        repetitionPenalty: 1,
+        noRepeatNgram: 0,
+        eosTokenIds: this.#language.eosTokenIds,
+        stopSequences: this.#texts.stopSequences,
+      },
     });
     return results.map((result) => {
       if (result instanceof ImageError) return result;
       const { tokenIds, finishReason, score } = result;
-      const text = this.prompts.cleanUp(this.#tokenizer.decode(tokenIds));
+      const text = this.prompts.cleanUp(this.#texts.decode(tokenIds));
       return { text, tokenIds, finishReason, ...(options.score ? { score } : {}) };
     });
   }

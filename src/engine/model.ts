@@ -5,20 +5,35 @@ import type { ImageError } from '../errors.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 import type { PromptFamily } from '../prompt/prompt-family.ts';
 
-/** A prompt that is ready for the model: what is shown to a user, and what is sent. */
-export type TokenizedPrompt = {
-  /** The exact text, images shown as `<image>`. */
-  text: string;
+/** A prompt as it is sent to the model. */
+export type PromptIds = {
   /** Token ids of each text segment in the model's order; null stands for the image tokens. */
   segments: readonly (readonly number[] | null)[];
+  /** Token ids of the instruction for the Q-Former; undefined where it reads none. */
+  instruction: readonly number[] | undefined;
 };
 
+/** A prompt that is ready for the model, with what is shown to a user: the exact text, images as `<image>`. */
+export type TokenizedPrompt = PromptIds & { text: string };
+
+/** How a row is written; everything a loop over tokens must know. */
 export type GenerationOptions = {
   maxNewTokens: number;
   minNewTokens: number;
+  /** Divides the logits of tokens written before, or multiplies them where they are negative; 1 leaves them (https://arxiv.org/abs/1909.05858). */
+  repetitionPenalty: number;
+  /** No run of so many tokens is written twice; 0 allows all. */
+  noRepeatNgram: number;
+  /** Any of these ends the row. */
+  eosTokenIds: readonly number[];
+  /** The row ends when its last ids are one of these. */
+  stopSequences: readonly (readonly number[])[];
   /** Whether `score` is wanted: it costs a pass over the vocabulary per token. */
   score: boolean;
 };
+
+/** What a caller decides of an answer; how it ends is the model's own. */
+export type AnswerOptions = Pick<GenerationOptions, 'maxNewTokens' | 'minNewTokens' | 'score'>;
 
 /** What the model wrote for one image and one prompt. */
 export type Answer = {
@@ -55,7 +70,7 @@ export interface Model {
   answer(
     pixelValues: Float32Array,
     prompts: readonly TokenizedPrompt[],
-    options: GenerationOptions,
+    options: AnswerOptions,
   ): Promise<(Answer | ImageError)[]>;
   /** Frees every native handle and ends the inference threads. Answers still open are rejected. */
   close(): Promise<void>;

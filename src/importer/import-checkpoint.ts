@@ -1,34 +1,40 @@
 /**
- * From a published checkpoint to a model pack: the one entry point of the importer.
+ * From published checkpoints to a model pack: the one entry point of the importer.
  *
- * Order of work: read the configs, build every graph (which takes each tensor once, with its shape), look at what was left over, and only
- * then write. Weights stream from the checkpoint into the pack; memory does not grow with the checkpoint.
+ * Order of work: open the sources, find out what they make, lay them over each other, build every graph (which takes each tensor once, with
+ * its shape), look at what was left over, and only then write. Weights stream from the checkpoint into the pack; memory does not grow with
+ * the checkpoint.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { copyFile, stat, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative, sep } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import {
   formatModelDeclaration,
   type Family,
   type FileDigest,
+  type ImageDeclaration,
   type ModelDeclaration,
   type Precision,
 } from '../pack/model-declaration.ts';
-import { readBlip2OptConfig, type Blip2OptConfig } from './architectures/blip2-config.ts';
-import { buildVisionEncoder } from './architectures/eva-vit.ts';
-import { buildDecoder, buildEmbedTokens, takeTokenEmbeddings } from './architectures/opt.ts';
-import { buildQFormer } from './architectures/qformer.ts';
-import { GraphBuilder } from './graph/builder.ts';
+import type { ObjectReader } from '../pack/object-reader.ts';
+import { buildGraphs, type BuiltGraphs } from './build-graphs.ts';
+import { explainMissing, FAMILY_TRAITS } from './families.ts';
+import { digestFile } from './file-digest.ts';
 import { ExternalData } from './graph/external-data.ts';
-import { leftOverReason } from './names/huggingface.ts';
-import { CheckpointFolder } from './read/checkpoint-folder.ts';
-import { readImageDeclaration } from './read/image-processor.ts';
+import { resolveConfig, type ModelConfig } from './model-config.ts';
+import { unneededReason } from './names/unneeded.ts';
+import { layOver, type Overlay } from './overlay.ts';
+import { CheckpointSource, readJson } from './read/checkpoint-source.ts';
+import { ORIGINAL_PREPROCESSING, readImageDeclaration } from './read/image-processor.ts';
+import type { StoredTensor } from './read/tensor-file.ts';
 import { CheckpointWeights } from './read/weights.ts';
+import { recognizeFamily } from './recognize-family.ts';
+import { roleOf, type RoledSource } from './source-role.ts';
+import { readEosTokenIds } from './token-ids.ts';
+import { writeTokenizers } from './tokenizer-files.ts';
 
-/** Tokenizer files, copied as published. */
-const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json'] as const;
+/** A tensor that the model does not use, with the reason. */
+export type LeftOverTensor = { name: string; file: string; shape: readonly number[]; reason: string };
 
 /** What is known once the configs are read and the graphs are built, before anything is written. */
 export type ImportPlan = {
@@ -37,15 +43,20 @@ export type ImportPlan = {
   /** Bytes of the weights in the pack. */
   weightBytes: number;
   tensorsUsed: number;
-  /** Tensors that the architecture does not use, with the reason. */
-  leftOver: { name: string; shape: readonly number[]; reason: string }[];
+  leftOver: LeftOverTensor[];
 };
 
 export type ImportOptions = {
-  /** Folder of the checkpoint. */
-  source: string;
+  /** Folders and files of checkpoints; later ones go over earlier ones. */
+  sources: readonly string[];
   id: string;
   precision: Precision;
+  /** The family, where it is not to be found out. */
+  family?: Family | undefined;
+  /** Path of a JSON file with what no tensor reveals, in the keys of Hugging Face's configs. */
+  config?: string | undefined;
+  /** Whether tensors of unknown names may be left over. */
+  allowUnused?: boolean | undefined;
   /** Called once, before writing. */
   onPlan?: (plan: ImportPlan) => void;
   /** Called with the weight bytes written since the last call. */
@@ -56,149 +67,144 @@ export type ImportOptions = {
 /**
  * Imports a checkpoint into the existing, empty folder `directory`.
  *
- * @throws CheckpointError, ShapeError when the checkpoint is not what an architecture expects.
+ * @throws CheckpointError, ShapeError when the sources are not what an architecture expects.
  */
 export async function importCheckpoint(directory: string, options: ImportOptions): Promise<ModelDeclaration> {
-  const checkpoint = await CheckpointFolder.open(options.source);
+  const sources: RoledSource[] = [];
   try {
-    return await importBlip2Opt(checkpoint, directory, options);
+    for (const path of options.sources) {
+      const source = await CheckpointSource.open(path);
+      sources.push({ source, role: { kind: 'tokenizer' } });
+    }
+    for (const roled of sources) roled.role = await roleOf(roled.source);
+    return await importSources(sources, directory, options);
   } finally {
-    await checkpoint.close();
+    for (const { source } of sources) await source.close();
   }
 }
 
-async function importBlip2Opt(
-  checkpoint: CheckpointFolder,
+async function importSources(
+  sources: readonly RoledSource[],
   directory: string,
   options: ImportOptions,
 ): Promise<ModelDeclaration> {
   const { precision, id, signal } = options;
-  const family = await recognizeFamily(checkpoint);
-  const config = readBlip2OptConfig(await checkpoint.json('config.json'));
-  const image = await readImageDeclaration(checkpoint);
-  if (image.imageSize !== config.vision.imageSize) {
-    throw new CheckpointError(
-      checkpoint.directory,
-      `preprocessor_config.json makes images of ${image.imageSize} pixels, but config.json expects ${config.vision.imageSize}.`,
-    );
-  }
+  const family = options.family ?? recognizeFamily(sources);
+  const override = await readOverride(sources, options.config);
+  const overlay = layOver(sources, family);
+  const config = resolveConfig(sources, overlay.tensors, family, override);
+  const image = await readImage(sources, config);
+
   const external = new ExternalData();
-  const weights = new CheckpointWeights(checkpoint);
-  const { graphs, vocabSize } = buildGraphs(weights, external, config, precision);
-
-  const leftOver = explainLeftOver(weights);
-  options.onPlan?.({
-    family,
-    precision,
-    weightBytes: external.totalBytes,
-    tensorsUsed: weights.used.length,
-    leftOver,
+  const weights = new CheckpointWeights(overlay.tensors, {
+    where: options.sources.join(', '),
+    explainMissing: (name) => explainMissing(family, name),
+    deltas: overlay.deltas,
   });
+  const built = buildGraphs(weights, external, family, config, precision);
+  const leftOver = explainLeftOver(weights, overlay, options.allowUnused === true);
+  const { totalBytes: weightBytes } = external;
+  options.onPlan?.({ family, precision, weightBytes, tensorsUsed: weights.used.length, leftOver });
 
-  for (const graph of graphs) await writeFile(join(directory, graph.fileName), graph.encode());
-  await external.write(directory, options.onBytes ?? (() => {}), signal);
-  const tokenizerFiles = await copyTokenizer(checkpoint, directory);
-
-  const files: FileDigest[] = [];
-  for (const path of [...graphs.map((graph) => graph.fileName), ...external.locations, ...tokenizerFiles]) {
-    files.push(await digestFile(join(directory, path), signal));
-  }
-  const sources: FileDigest[] = [];
-  for (const path of [join(checkpoint.directory, 'config.json'), ...checkpoint.weightPaths])
-    sources.push(await digestFile(path, signal));
-
-  const { text } = config;
+  const tokenizers = await writeTokenizers(sources, family, directory);
+  const files = await writeFiles(directory, built, external, tokenizers.files, options);
   const declaration: ModelDeclaration = {
     schema: 1,
     id,
     family,
-    promptFamily: 'blip2',
+    promptFamily: FAMILY_TRAITS[family].promptFamily,
     precision,
     image,
-    numQueryTokens: config.numQueryTokens,
-    language: {
-      hiddenSize: text.hiddenSize,
-      numHiddenLayers: text.numHiddenLayers,
-      numAttentionHeads: text.numAttentionHeads,
-      headDim: text.hiddenSize / text.numAttentionHeads,
-      vocabSize,
-      maxPositionEmbeddings: text.maxPositionEmbeddings,
-      bosTokenId: text.bosTokenId,
-      eosTokenId: text.eosTokenId,
-      padTokenId: text.padTokenId,
+    numImageTokens: built.numImageTokens,
+    readsInstruction: FAMILY_TRAITS[family].bridge === 'instruction',
+    language: built.language && {
+      ...built.language,
+      eosTokenIds: await readEosTokenIds(sources, family, built.language.vocabSize, directory),
     },
-    source: { files: sources },
+    matching: built.matching,
+    source: { files: await digestSources(sources, tokenizers.sources, signal) },
     files,
   };
   await writeFile(join(directory, 'model.json'), formatModelDeclaration(declaration));
   return declaration;
 }
 
-function buildGraphs(
-  weights: CheckpointWeights,
-  external: ExternalData,
-  config: Blip2OptConfig,
-  precision: Precision,
-): { graphs: GraphBuilder[]; vocabSize: number } {
-  const { vision, qformer, text, numQueryTokens } = config;
-  const imageTokenCount = Math.floor(vision.imageSize / vision.patchSize) ** 2 + 1;
-
-  const visionEncoder = new GraphBuilder('vision_encoder', external, precision);
-  buildVisionEncoder(visionEncoder, weights.at('vision_model'), vision);
-
-  const qformerGraph = new GraphBuilder('qformer', external, precision);
-  buildQFormer(qformerGraph, weights, qformer, numQueryTokens, imageTokenCount, text.hiddenSize);
-
-  const languageModel = weights.at('language_model');
-  const tokenEmbeddings = takeTokenEmbeddings(languageModel, text);
-  const embedTokens = new GraphBuilder('embed_tokens', external, precision);
-  buildEmbedTokens(embedTokens, tokenEmbeddings);
-
-  const decoder = new GraphBuilder('decoder', external, precision);
-  buildDecoder(decoder, languageModel, text, tokenEmbeddings);
-  return { graphs: [visionEncoder, qformerGraph, embedTokens, decoder], vocabSize: tokenEmbeddings.shape[0] ?? 0 };
+/** @throws CheckpointError where a whole model, which says everything itself, would be contradicted. */
+async function readOverride(
+  sources: readonly RoledSource[],
+  path: string | undefined,
+): Promise<ObjectReader | undefined> {
+  if (path === undefined) return undefined;
+  const whole = sources.find(({ role }) => role.kind === 'whole-model');
+  if (whole !== undefined) {
+    throw new CheckpointError(path, `${whole.source.path} has a config.json that says the same; leave --config out.`);
+  }
+  return readJson(path);
 }
 
-async function recognizeFamily(checkpoint: CheckpointFolder): Promise<Family> {
-  const config = await checkpoint.json('config.json');
-  const modelType = config.string('model_type');
-  const text = config.objectOrEmpty('text_config');
-  const textType = text.has('model_type') ? text.string('model_type') : 'opt';
-  if (modelType === 'blip-2' && textType === 'opt') return 'blip2-opt';
-  throw new CheckpointError(
-    checkpoint.directory,
-    `config.json describes model_type "${modelType}" with a "${textType}" language model; this version imports "blip-2" with "opt".`,
-  );
+async function readImage(sources: readonly RoledSource[], config: ModelConfig): Promise<ImageDeclaration> {
+  const { imageSize } = config.vision;
+  const whole = sources.find(({ role }) => role.kind === 'whole-model')?.source;
+  if (whole === undefined) return { imageSize, ...ORIGINAL_PREPROCESSING };
+  const image = await readImageDeclaration(whole);
+  if (image.imageSize !== imageSize) {
+    throw new CheckpointError(
+      whole.path,
+      `preprocessor_config.json makes images of ${image.imageSize} pixels, but config.json expects ${imageSize}.`,
+    );
+  }
+  return image;
 }
 
-/** @throws CheckpointError for a left-over tensor that no known checkpoint has: the architecture would ignore something that matters. */
-function explainLeftOver(weights: CheckpointWeights): ImportPlan['leftOver'] {
-  return weights.leftOver.map(({ name, shape, file }) => {
-    const reason = leftOverReason(name);
-    if (reason === undefined) {
+/** @throws CheckpointError for a tensor that nobody expects: the model would ignore something that matters. */
+function explainLeftOver(weights: CheckpointWeights, overlay: Overlay, allowUnused: boolean): LeftOverTensor[] {
+  const leftOver: LeftOverTensor[] = [];
+  const add = ({ name, file, shape }: StoredTensor, reason: string | undefined): void => {
+    if (reason === undefined && !allowUnused) {
       throw new CheckpointError(
         file,
-        `tensor ${name} [${shape.join(', ')}] is not known to this architecture. Is the checkpoint of another family?`,
+        `tensor ${name} [${shape.join(', ')}] is not known to this architecture. Is the checkpoint of another family? --allow-unused leaves it out.`,
       );
     }
-    return { name, shape, reason };
-  });
+    leftOver.push({ name, file, shape, reason: reason ?? 'unknown, left out as asked' });
+  };
+  for (const { tensor, reason } of overlay.unneeded) add(tensor, reason);
+  for (const [name, tensor] of weights.leftOver) add(tensor, unneededReason(name));
+  for (const tensor of overlay.unknown) add(tensor, undefined);
+  return leftOver;
 }
 
-async function copyTokenizer(checkpoint: CheckpointFolder, directory: string): Promise<string[]> {
-  for (const name of TOKENIZER_FILES) {
-    if (!(await checkpoint.has(name))) {
-      throw new CheckpointError(checkpoint.directory, `${name} is missing. Download it beside the weights.`);
+async function writeFiles(
+  directory: string,
+  { graphs }: BuiltGraphs,
+  external: ExternalData,
+  others: readonly string[],
+  { onBytes, signal }: ImportOptions,
+): Promise<FileDigest[]> {
+  for (const graph of graphs) await writeFile(join(directory, graph.fileName), graph.encode());
+  await external.write(directory, onBytes ?? (() => {}), signal);
+  const files: FileDigest[] = [];
+  for (const path of [...graphs.map((graph) => graph.fileName), ...external.locations, ...others])
+    files.push({ path, ...(await digestFile(join(directory, path), signal)) });
+  return files;
+}
+
+/** What the pack was made of: configs, weights and tokenizers of each source, with a folder's name in front where there are several sources. */
+async function digestSources(
+  sources: readonly RoledSource[],
+  tokenizers: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<FileDigest[]> {
+  const digests: FileDigest[] = [];
+  for (const { source } of sources) {
+    const configs = (await source.has('config.json')) ? [join(source.path, 'config.json')] : [];
+    const root = source.isFolder ? source.path : dirname(source.path);
+    const ofSource = tokenizers.filter((path) => source.isFolder && !relative(root, path).startsWith('..'));
+    for (const path of [...configs, ...source.weightPaths, ...ofSource]) {
+      const name = relative(root, path).replaceAll(sep, '/');
+      const folder = sources.length > 1 && source.isFolder ? `${basename(root)}/` : '';
+      digests.push({ path: `${folder}${name}`, ...(await digestFile(path, signal)) });
     }
-    await copyFile(join(checkpoint.directory, name), join(directory, name));
   }
-  return [...TOKENIZER_FILES];
-}
-
-async function digestFile(path: string, signal?: AbortSignal): Promise<FileDigest> {
-  const hash = createHash('sha256');
-  const stream = createReadStream(path, { highWaterMark: 2 ** 20, ...(signal === undefined ? {} : { signal }) });
-  for await (const chunk of stream) hash.update(chunk as Buffer);
-  const { size } = await stat(path);
-  return { path: basename(path), bytes: size, sha256: hash.digest('hex') };
+  return digests;
 }

@@ -4,34 +4,33 @@
  * B rows, T tokens, S new positions of the longest row, d hidden size, V vocabulary rows.
  */
 import { join } from 'node:path';
-import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
+import type { LanguageDeclaration } from '../pack/model-declaration.ts';
 import { float32Data, float32Tensor, int32Tensor, int64Tensor, Session } from '../runtime/session.ts';
-import type { KvCache } from './kv-cache.ts';
+import { KvCache } from './kv-cache.ts';
+import { ownCache, type LanguageModel, type Prefilled, type RowCache, type RowEmbeds } from './language-model.ts';
+import { TokenEmbeddings } from './token-embeddings.ts';
 
-/** The input of one row: embeddings of its new positions, [length, d]. */
-export type RowEmbeds = { embeds: Float32Array; length: number };
-
-export class Decoder {
+/** Holds native memory: dispose of it. */
+export class Decoder implements LanguageModel {
   readonly declaration: LanguageDeclaration;
-  readonly #embedTokens: Session;
+  readonly #embeddings: TokenEmbeddings;
   readonly #decoder: Session;
 
-  private constructor(declaration: LanguageDeclaration, embedTokens: Session, decoder: Session) {
+  private constructor(declaration: LanguageDeclaration, embeddings: TokenEmbeddings, decoder: Session) {
     this.declaration = declaration;
-    this.#embedTokens = embedTokens;
+    this.#embeddings = embeddings;
     this.#decoder = decoder;
   }
 
-  static async load(pack: Pack, threads: number): Promise<Decoder> {
-    const { language } = pack.declaration;
+  /**
+   * @param directory of the pack
+   * @throws PackError when a graph is missing or damaged.
+   */
+  static async load(directory: string, language: LanguageDeclaration, threads: number): Promise<Decoder> {
     const layers = Array.from({ length: language.numHiddenLayers }, (_, n) => [`${n}.key`, `${n}.value`]).flat();
-    const embedTokens = await Session.open(join(pack.directory, 'embed_tokens.onnx'), {
-      threads: 1,
-      inputs: ['input_ids'],
-      outputs: ['inputs_embeds'],
-    });
+    const embeddings = await TokenEmbeddings.load(directory);
     try {
-      const decoder = await Session.open(join(pack.directory, 'decoder.onnx'), {
+      const decoder = await Session.open(join(directory, 'decoder.onnx'), {
         threads,
         inputs: [
           'inputs_embeds',
@@ -43,51 +42,50 @@ export class Decoder {
         ],
         outputs: ['logits', ...layers.map((name) => `present.${name}`)],
       });
-      return new Decoder(language, embedTokens, decoder);
+      return new Decoder(language, embeddings, decoder);
     } catch (error) {
-      await embedTokens.dispose();
+      await embeddings.dispose();
       throw error;
     }
   }
 
-  /** Token embeddings, [T, d]. */
   async embedTokens(tokenIds: readonly number[]): Promise<Float32Array> {
-    const results = await this.#embedTokens.run(
-      { input_ids: int64Tensor(tokenIds, [1, tokenIds.length]) },
-      { inputs_embeds: null },
-    );
-    return float32Data(results, 'inputs_embeds');
+    return this.#embeddings.embed(tokenIds);
   }
 
-  /**
-   * Reads whole prompts into the rows `firstRow`, `firstRow + 1`, … of the cache.
-   * Shorter rows are padded on the right; causal attention never looks there, and the next step overwrites the padding's keys.
-   *
-   * @returns logits after the last position of each row, [B, V]
-   */
-  async prefill(cache: KvCache, firstRow: number, rows: readonly RowEmbeds[]): Promise<Float32Array> {
+  newCache(rows: number, maxLength: number): KvCache {
+    const { numHiddenLayers, numKeyValueHeads, headDim } = this.declaration;
+    return new KvCache({ rows, layers: numHiddenLayers, heads: numKeyValueHeads, maxLength, headDim });
+  }
+
+  /** Prompt and answer lie behind each other. */
+  positionsNeeded(promptLength: number, maxNewTokens: number): number {
+    return Math.min(promptLength + maxNewTokens, this.declaration.maxPositionEmbeddings);
+  }
+
+  /** The last token of a row is chosen without being read back, so it takes no room in the cache. */
+  room(promptLength: number, maxLength: number): number {
+    return promptLength < maxLength ? maxLength - promptLength + 1 : 0;
+  }
+
+  /** Shorter rows are padded on the right; causal attention never looks there, and the next step overwrites the padding's keys. */
+  async prefill(cache: RowCache, firstRow: number, rows: readonly RowEmbeds[]): Promise<Prefilled> {
     const { hiddenSize } = this.declaration;
     const longest = Math.max(...rows.map((row) => row.length));
     const inputsEmbeds = new Float32Array(rows.length * longest * hiddenSize); // [B, S, d]
     rows.forEach((row, index) => inputsEmbeds.set(row.embeds, index * longest * hiddenSize));
-    const positions = rows.flatMap(() => Array.from({ length: longest }, (_, position) => position));
-    return this.#forward(cache, firstRow, {
+    const lengths = rows.map((row) => row.length);
+    const logits = await this.#forward(cache, firstRow, {
       inputsEmbeds,
       newPositions: longest,
-      positionIds: positions,
-      logitPositions: rows.map((row) => row.length - 1),
-      lengths: rows.map((row) => row.length),
+      positionIds: rows.flatMap(() => Array.from({ length: longest }, (_, position) => position)),
+      logitPositions: lengths.map((length) => length - 1),
+      lengths,
     });
+    return { logits, lengths };
   }
 
-  /**
-   * Reads one more token in each of the first rows of the cache.
-   *
-   * @param tokenIds the token of each row
-   * @param pastLengths positions each row holds already
-   * @returns logits of each row, [B, V]
-   */
-  async step(cache: KvCache, tokenIds: readonly number[], pastLengths: readonly number[]): Promise<Float32Array> {
+  async step(cache: RowCache, tokenIds: readonly number[], pastLengths: readonly number[]): Promise<Float32Array> {
     return this.#forward(cache, 0, {
       inputsEmbeds: await this.embedTokens(tokenIds), // [B, 1, d]
       newPositions: 1,
@@ -98,12 +96,12 @@ export class Decoder {
   }
 
   async dispose(): Promise<void> {
-    await this.#embedTokens.dispose();
+    await this.#embeddings.dispose();
     await this.#decoder.dispose();
   }
 
   async #forward(
-    cache: KvCache,
+    cache: RowCache,
     firstRow: number,
     input: {
       inputsEmbeds: Float32Array;
@@ -116,7 +114,7 @@ export class Decoder {
   ): Promise<Float32Array> {
     const { lengths, newPositions } = input;
     const rows = lengths.length;
-    const { past, present } = cache.window(firstRow, rows);
+    const { past, present } = ownCache(cache, KvCache).window(firstRow, rows);
     const results = await this.#decoder.run(
       {
         inputs_embeds: float32Tensor(input.inputsEmbeds, [rows, newPositions, this.declaration.hiddenSize]),

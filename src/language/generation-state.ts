@@ -1,11 +1,15 @@
 /** One row of the batch while it is being written: what it has so far, and when it ends. */
 import { chooseGreedily, logProbability } from './greedy.ts';
 import type { LogitFilter } from './logit-filters.ts';
+import type { StopRule } from './stop-sequences.ts';
 
 export type RowLimits = {
   /** Tokens after which the row ends with `length`. */
   maxNewTokens: number;
-  eosTokenId: number;
+  /** Each of these tokens ends the row by itself. */
+  eosTokenIds: readonly number[];
+  /** What else ends the row: the end of a chat turn, a text that the user named. */
+  stopRules: readonly StopRule[];
   filters: readonly LogitFilter[];
   /** Whether the log-probabilities are added up. */
   score: boolean;
@@ -14,6 +18,7 @@ export type RowLimits = {
 export type FinishReason = 'stop' | 'length';
 
 export class GenerationState {
+  /** What the row has written, with the tokens that ended it. */
   readonly tokenIds: number[] = [];
   /** Positions of the row in the cache. */
   length: number;
@@ -25,8 +30,11 @@ export class GenerationState {
     this.#limits = limits;
   }
 
+  /** The token that the next step reads. */
   get lastTokenId(): number {
-    return this.tokenIds.at(-1) ?? this.#limits.eosTokenId;
+    const tokenId = this.tokenIds.at(-1);
+    if (tokenId === undefined) throw new RangeError('the row has no token yet: its first one comes from the prompt');
+    return tokenId;
   }
 
   /**
@@ -35,13 +43,18 @@ export class GenerationState {
    * @returns why the row ends with this token, `not-a-number` when the logits cannot be used, or undefined when it goes on.
    */
   advance(logits: Float32Array): FinishReason | 'not-a-number' | undefined {
-    const { filters, eosTokenId, maxNewTokens, score } = this.#limits;
+    const { filters, maxNewTokens, score } = this.#limits;
     for (const filter of filters) filter(logits, this.tokenIds);
     const tokenId = chooseGreedily(logits);
     if (tokenId < 0) return 'not-a-number';
     if (score) this.score += logProbability(logits, tokenId);
     this.tokenIds.push(tokenId);
-    if (tokenId === eosTokenId) return 'stop';
+    if (this.#hasStopped(tokenId)) return 'stop';
     return this.tokenIds.length >= maxNewTokens ? 'length' : undefined;
+  }
+
+  #hasStopped(tokenId: number): boolean {
+    const { eosTokenIds, stopRules } = this.#limits;
+    return eosTokenIds.includes(tokenId) || stopRules.some((rule) => rule(this.tokenIds));
   }
 }

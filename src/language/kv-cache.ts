@@ -8,8 +8,9 @@
  */
 import { float32Tensor, type Tensor } from '../runtime/session.ts';
 import type { KvCacheShape } from './kv-cache-size.ts';
+import type { RowCache } from './language-model.ts';
 
-export class KvCache {
+export class KvCache implements RowCache {
   readonly shape: KvCacheShape;
   readonly #buffers: { name: string; data: Float32Array }[] = [];
 
@@ -21,6 +22,14 @@ export class KvCache {
         this.#buffers.push({ name: `${layer}.${part}`, data: new Float32Array(rows * heads * maxLength * headDim) });
       }
     }
+  }
+
+  get rows(): number {
+    return this.shape.rows;
+  }
+
+  get maxLength(): number {
+    return this.shape.maxLength;
   }
 
   /** Rows `first` … `first + count - 1` as inputs and outputs of the decoder graph; both name the same memory. */

@@ -11,11 +11,22 @@ import { PackError } from '../errors.ts';
 import { ObjectReader } from './object-reader.ts';
 
 /** The architectures this version can run. */
-export const FAMILIES = ['blip2-opt'] as const;
+export const FAMILIES = [
+  'blip2-opt',
+  'blip2-t5',
+  'blip2-itm',
+  'instructblip-t5',
+  'instructblip-vicuna',
+  'minigpt4-vicuna',
+  'minigpt4-llama2',
+  'minigpt-v2',
+  'tinygpt-v',
+  'tinygpt-v-stage4',
+] as const;
 export type Family = (typeof FAMILIES)[number];
 
 /** How the weights are stored in the pack's files. The arithmetic is float32 in every case. */
-export const PRECISIONS = ['fp32', 'fp16', 'int12'] as const;
+export const PRECISIONS = ['fp32', 'fp16', 'int12', 'int8', 'int4'] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
 /** A file of the pack or of its source, with what is needed to check it. */
@@ -31,30 +42,47 @@ export type ImageDeclaration = {
   imageStd: readonly [number, number, number];
 };
 
+/** How a language model reads its prompt: as the beginning of what it writes, or with an encoder of its own. */
+export const LANGUAGE_KINDS = ['decoder-only', 'encoder-decoder'] as const;
+
 /** What the decoding loop must know of the language model. */
 export type LanguageDeclaration = {
+  kind: (typeof LANGUAGE_KINDS)[number];
   hiddenSize: number;
+  /** Layers that keep keys and values of what is written: those of the decoder. */
   numHiddenLayers: number;
   numAttentionHeads: number;
+  /** Heads of the cache; fewer than those of the queries where several share one. */
+  numKeyValueHeads: number;
   headDim: number;
   vocabSize: number;
   /** Longest sequence of image tokens, prompt and generated tokens together. */
   maxPositionEmbeddings: number;
-  bosTokenId: number;
-  eosTokenId: number;
-  padTokenId: number;
+  /** Any of these ends an answer. */
+  eosTokenIds: readonly number[];
+  /** What an encoder–decoder model begins to write with; absent from decoder-only ones. */
+  decoderStartTokenId: number | undefined;
 };
+
+/** What a pack without a language model can tell of an image and a text, and what it can write by itself. */
+export const MATCHING_HEADS = ['itc', 'itm', 'itg'] as const;
+export type MatchingHead = (typeof MATCHING_HEADS)[number];
 
 export type ModelDeclaration = {
   schema: 1;
   id: string;
   family: Family;
-  /** Name of a file in `prompts/`. */
-  promptFamily: string;
+  /** Name of a file in `prompts/`; undefined without a language model. */
+  promptFamily: string | undefined;
   precision: Precision;
   image: ImageDeclaration;
-  numQueryTokens: number;
-  language: LanguageDeclaration;
+  /** Positions that an image takes in the language model's input. */
+  numImageTokens: number;
+  /** Whether the Q-Former reads the instruction, so that image tokens belong to an image and a prompt. */
+  readsInstruction: boolean;
+  /** Undefined for packs that only match images with texts. */
+  language: LanguageDeclaration | undefined;
+  matching: readonly MatchingHead[];
   /** Where the weights came from. */
   source: { files: readonly FileDigest[] };
   /** Every file of the pack but `model.json` itself. */
@@ -91,13 +119,12 @@ export function parseModelDeclaration(text: string, path: string): ModelDeclarat
     );
   }
   const image = root.object('image');
-  const language = root.object('language');
   const source = root.object('source');
   const declaration: ModelDeclaration = {
     schema,
     id: root.string('id'),
     family: root.oneOf('family', FAMILIES),
-    promptFamily: root.string('prompt_family'),
+    promptFamily: root.has('prompt_family') ? root.string('prompt_family') : undefined,
     precision: root.oneOf('precision', PRECISIONS),
     image: {
       imageSize: image.integer('image_size'),
@@ -105,23 +132,41 @@ export function parseModelDeclaration(text: string, path: string): ModelDeclarat
       imageMean: image.triple('image_mean'),
       imageStd: image.triple('image_std'),
     },
-    numQueryTokens: root.integer('num_query_tokens'),
-    language: {
-      hiddenSize: language.integer('hidden_size'),
-      numHiddenLayers: language.integer('num_hidden_layers'),
-      numAttentionHeads: language.integer('num_attention_heads'),
-      headDim: language.integer('head_dim'),
-      vocabSize: language.integer('vocab_size'),
-      maxPositionEmbeddings: language.integer('max_position_embeddings'),
-      bosTokenId: language.integer('bos_token_id'),
-      eosTokenId: language.integer('eos_token_id'),
-      padTokenId: language.integer('pad_token_id'),
-    },
+    numImageTokens: root.integer('num_image_tokens'),
+    readsInstruction: root.boolean('reads_instruction'),
+    language: root.has('language') ? readLanguage(root.object('language')) : undefined,
+    matching: readMatching(root),
     source: { files: source.list('files').map(readFileDigest) },
     files: root.list('files').map(readFileDigest),
   };
-  for (const reader of [image, language, source, root]) reader.refuseUnknownKeys();
+  for (const reader of [image, source, root]) reader.refuseUnknownKeys();
   return declaration;
+}
+
+function readLanguage(language: ObjectReader): LanguageDeclaration {
+  const declaration = {
+    kind: language.oneOf('kind', LANGUAGE_KINDS),
+    hiddenSize: language.integer('hidden_size'),
+    numHiddenLayers: language.integer('num_hidden_layers'),
+    numAttentionHeads: language.integer('num_attention_heads'),
+    numKeyValueHeads: language.integer('num_key_value_heads'),
+    headDim: language.integer('head_dim'),
+    vocabSize: language.integer('vocab_size'),
+    maxPositionEmbeddings: language.integer('max_position_embeddings'),
+    eosTokenIds: language.integers('eos_token_ids'),
+    decoderStartTokenId: language.has('decoder_start_token_id') ? language.integer('decoder_start_token_id') : undefined,
+  };
+  if (declaration.kind === 'encoder-decoder' && declaration.decoderStartTokenId === undefined)
+    language.fail('decoder_start_token_id', 'a token id, for an encoder-decoder model');
+  language.refuseUnknownKeys();
+  return declaration;
+}
+
+function readMatching(root: ObjectReader): MatchingHead[] {
+  const names = root.strings('matching');
+  const heads = MATCHING_HEADS.filter((head) => names.includes(head));
+  if (heads.length !== names.length) root.fail('matching', `a list of ${MATCHING_HEADS.join(', ')}`);
+  return heads;
 }
 
 /** The text of `model.json` for a declaration; `parseModelDeclaration` reads back the same value. */
@@ -139,18 +184,21 @@ export function formatModelDeclaration(declaration: ModelDeclaration): string {
       image_mean: image.imageMean,
       image_std: image.imageStd,
     },
-    num_query_tokens: declaration.numQueryTokens,
-    language: {
+    num_image_tokens: declaration.numImageTokens,
+    reads_instruction: declaration.readsInstruction,
+    language: language && {
+      kind: language.kind,
       hidden_size: language.hiddenSize,
       num_hidden_layers: language.numHiddenLayers,
       num_attention_heads: language.numAttentionHeads,
+      num_key_value_heads: language.numKeyValueHeads,
       head_dim: language.headDim,
       vocab_size: language.vocabSize,
       max_position_embeddings: language.maxPositionEmbeddings,
-      bos_token_id: language.bosTokenId,
-      eos_token_id: language.eosTokenId,
-      pad_token_id: language.padTokenId,
+      eos_token_ids: language.eosTokenIds,
+      decoder_start_token_id: language.decoderStartTokenId,
     },
+    matching: declaration.matching,
     source: declaration.source,
     files: declaration.files,
   };
@@ -159,6 +207,7 @@ export function formatModelDeclaration(declaration: ModelDeclaration): string {
 
 function readFileDigest(reader: ObjectReader): FileDigest {
   const digest = { path: reader.string('path'), bytes: reader.integer('bytes'), sha256: reader.string('sha256') };
+  if (!/^[0-9a-f]{64}$/.test(digest.sha256)) reader.fail('sha256', '64 hexadecimal digits');
   reader.refuseUnknownKeys();
   return digest;
 }

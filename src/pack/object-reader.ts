@@ -91,6 +91,11 @@ export class ObjectReader {
     return this.#fail(key, 'a list of strings', value);
   }
 
+  /** Whether the value is a list, for keys that may hold one value or several. */
+  isList(key: string): boolean {
+    return Array.isArray(this.#own(key));
+  }
+
   /** A list of whole numbers of at least 0. */
   integers(key: string): number[] {
     const value = this.#take(key);

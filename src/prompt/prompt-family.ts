@@ -1,29 +1,18 @@
 /**
- * How a family of models is spoken to: templates, where the image stands, what is cut off the answer, how long an answer may get.
- * All of it is data in `prompts/NAME.json`, because one space more or less changes what a published model answers.
- *
- * Keys of the file (unknown ones are refused):
- *
- * - `schema`: 1.
- * - `caption`, `question`: `template` with `<image>` where the image tokens stand and `{prompt}` or `{question}` where the user's text
- *   goes; `max_new_tokens` and `min_new_tokens` when the user sets none; for captions also `prompt`, the text to continue by default.
- * - `conversation`: `turn` is written for each earlier `{question}` and `{answer}`; the turns, end to end, are `{turns}` in `template`.
- * - `add_special_tokens`: whether the tokenizer's own special tokens go around each text (OPT's puts `</s>` in front).
- * - `clean_up`: `strip` removes white space around the answer, as Python's `str.strip` does.
- * - `stop`: `eos`: an answer ends at the pack's `eos_token_id`.
- *
- * `blip2.json` follows LAVIS: `lavis/models/blip2_models/blip2_opt.py` (`generate`: at most 30 tokens; `predict_answers`: at most 10) and the
- * prompts of its demo notebooks, https://github.com/salesforce/LAVIS/tree/main/projects/blip2. Its `min_length` of 1 counts a start token
- * that is always there, hence no least length here.
+ * How a family of models is spoken to: templates, where the image stands, what is cut off the answer, how long an answer may get, what ends
+ * it. All of it is data in `prompts/NAME.json`, because one space more or less changes what a published model answers. The keys of these
+ * files and where their values were published are in `prompts/README.md`.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PackError } from '../errors.ts';
 import { ObjectReader } from '../pack/object-reader.ts';
+import { CleanUp } from './clean-up.ts';
+import { TaskMark } from './task-mark.ts';
 import { IMAGE_MARK, Template, type FilledSegment } from './template.ts';
 
-/** A stretch of a prompt in the model's order: the image's tokens, or a text to tokenize. */
+/** A stretch of a prompt in the model's order: the image's tokens, or a text to tokenize by itself. */
 export type PromptSegment = { type: 'image' } | { type: 'text'; text: string; addSpecialTokens: boolean };
 
 /** What is sent to the model for one image. */
@@ -31,48 +20,69 @@ export type Prompt = {
   /** The exact text, images shown as `<image>`. */
   text: string;
   segments: PromptSegment[];
+  /** The text that the Q-Former reads beside the image; absent where it reads none. */
+  instruction?: string;
 };
 
-/** An earlier question of a conversation and what the model answered. */
+/** An earlier question of a conversation and what the model answered, cleaned up; empty where it said nothing. */
 export type Turn = { question: string; answer: string };
 
 export type AnswerLength = { maxNewTokens: number; minNewTokens: number };
 
-/** White space by the rule of Python's `str.strip`: Unicode's, and the four separators U+001C to U+001F. */
-// oxlint-disable-next-line no-control-regex -- a byte-level model can write them, and Python strips them
-const SPACE_AROUND = /^[\p{White_Space}\u{1c}-\u{1f}]+|[\p{White_Space}\u{1c}-\u{1f}]+$/gu;
+/** Which text segments of a prompt get the tokenizer's own start and end tokens. */
+const SPECIAL_TOKENS = ['all', 'first', 'none'] as const;
 
 /** Same depth below the package root in `src/prompt` and `dist/prompt`. */
 const PROMPTS_FOLDER = fileURLToPath(new URL('../../prompts/', import.meta.url));
 
 export class PromptFamily {
   /** Lengths that hold where the user sets none. */
-  readonly defaults: { readonly caption: AnswerLength; readonly ask: AnswerLength };
-  /** What ends an answer: the pack's end token. */
-  readonly stop: 'eos';
+  readonly defaults: { readonly caption: AnswerLength; readonly ask: AnswerLength; readonly chat: AnswerLength };
+  /** Whether the Q-Former reads the instruction, so that image tokens belong to an image and a prompt. */
+  readonly readsInstruction: boolean;
+  /** Sequences of tokens, as the vocabulary spells them, that end an answer beside the pack's end tokens. */
+  readonly stopTokens: readonly (readonly string[])[];
   readonly #defaultPrompt: string;
   readonly #captionTemplate: Template;
   readonly #questionTemplate: Template;
+  readonly #taskMark: TaskMark | undefined;
+  readonly #openingTemplate: Template | undefined;
   readonly #conversationTemplate: Template;
   readonly #turnTemplate: Template;
-  readonly #addSpecialTokens: boolean;
+  readonly #unansweredTurnTemplate: Template | undefined;
+  readonly #specialTokens: (typeof SPECIAL_TOKENS)[number];
+  readonly #answerCleanUp: CleanUp;
+  readonly #generatedCleanUp: CleanUp;
 
   private constructor(root: ObjectReader, file: string) {
-    const template = (reader: ObjectReader, section: string, placeholder: string[], images: number, key = 'template') =>
-      Template.parse(reader.string(key), placeholder, images, { file, key: `${section}.${key}` });
+    const template = (reader: ObjectReader, section: string, key: string, placeholders: string[], images: number) =>
+      Template.parse(reader.string(key), placeholders, images, { file, key: `${section}.${key}` });
     const caption = root.object('caption');
-    const question = root.object('question');
-    const conversation = root.object('conversation');
-    this.#captionTemplate = template(caption, 'caption', ['prompt'], 1);
+    this.#captionTemplate = template(caption, 'caption', 'template', ['prompt'], 1);
     this.#defaultPrompt = caption.string('prompt');
-    this.#questionTemplate = template(question, 'question', ['question'], 1);
-    this.#conversationTemplate = template(conversation, 'conversation', ['turns', 'question'], 1);
-    this.#turnTemplate = template(conversation, 'conversation', ['question', 'answer'], 0, 'turn');
-    this.#addSpecialTokens = root.boolean('add_special_tokens');
-    this.stop = root.oneOf('stop', ['eos']);
-    root.oneOf('clean_up', ['strip']);
-    this.defaults = { caption: readLength(caption), ask: readLength(question) };
-    for (const reader of [caption, question, conversation, root]) reader.refuseUnknownKeys();
+
+    const question = root.object('question');
+    this.#questionTemplate = template(question, 'question', 'template', ['question'], 1);
+    this.#taskMark = question.has('task') ? TaskMark.read(question.object('task')) : undefined;
+
+    const conversation = root.object('conversation');
+    const spoken = (key: string, placeholders: string[], images: number) =>
+      template(conversation, 'conversation', key, placeholders, images);
+    this.#openingTemplate = conversation.has('opening') ? spoken('opening', ['question'], 1) : undefined;
+    this.#conversationTemplate = spoken('template', ['turns', 'question'], 1);
+    this.#turnTemplate = spoken('turn', ['question', 'answer'], 0);
+    this.#unansweredTurnTemplate = conversation.has('unanswered_turn')
+      ? spoken('unanswered_turn', ['question'], 0)
+      : undefined;
+
+    this.#specialTokens = root.oneOf('add_special_tokens', SPECIAL_TOKENS);
+    this.readsInstruction = root.boolean('reads_instruction');
+    const cleanUp = root.object('clean_up');
+    this.#answerCleanUp = CleanUp.read(cleanUp, 'answer');
+    this.#generatedCleanUp = CleanUp.read(cleanUp, 'generated');
+    this.stopTokens = root.list('stop_tokens').map(readStopTokens);
+    this.defaults = { caption: readLength(caption), ask: readLength(question), chat: readLength(conversation) };
+    for (const reader of [caption, question, conversation, cleanUp, root]) reader.refuseUnknownKeys();
   }
 
   /**
@@ -87,33 +97,57 @@ export class PromptFamily {
     return new PromptFamily(root, file);
   }
 
-  /** A description that continues `prompt`. */
+  /** A description: `prompt` is the text to continue or, for families that take instructions, the instruction. */
   caption(prompt: string = this.#defaultPrompt): Prompt {
     return this.#fill(this.#captionTemplate, { prompt });
   }
 
   /** One question, without what was said before. */
   question(question: string): Prompt {
-    return this.#fill(this.#questionTemplate, { question });
+    return this.#fill(this.#questionTemplate, { question: this.#taskMark?.put(question) ?? question });
   }
 
   /** A question after the turns of a conversation, oldest first. */
   conversation(turns: readonly Turn[], question: string): Prompt {
-    const spoken = turns.map((turn) => shown(this.#turnTemplate.fill(turn)));
+    if (turns.length === 0 && this.#openingTemplate !== undefined) {
+      return this.#fill(this.#openingTemplate, { question });
+    }
+    const spoken = turns.map((turn) => {
+      const template = turn.answer === '' ? this.#unansweredTurnTemplate : undefined;
+      return shown((template ?? this.#turnTemplate).fill(turn));
+    });
     return this.#fill(this.#conversationTemplate, { turns: spoken.join(''), question });
   }
 
-  /** The answer a user sees, from the decoded text. */
+  /** A prompt that is written out already, cut into segments, with `<image>` for the image. */
+  ofSegments(segments: readonly string[]): Prompt {
+    return this.#toPrompt(segments.map((text) => (text === IMAGE_MARK ? { type: 'image' } : { type: 'text', text })));
+  }
+
+  /** The answer a user sees, and the next turn of a conversation repeats, from the decoded text. */
   cleanUp(text: string): string {
-    return text.replace(SPACE_AROUND, '');
+    return this.#answerCleanUp.apply(text);
+  }
+
+  /** The answer as the reference's evaluation takes it from the decoded text, for comparisons with published numbers. */
+  cleanUpGenerated(text: string): string {
+    return this.#generatedCleanUp.apply(text);
   }
 
   #fill(template: Template, values: Readonly<Record<string, string>>): Prompt {
-    const filled = template.fill(values);
-    const segments = filled.map((segment): PromptSegment =>
-      segment.type === 'image' ? segment : { ...segment, addSpecialTokens: this.#addSpecialTokens },
-    );
-    return { text: shown(filled), segments };
+    return this.#toPrompt(template.fill(values));
+  }
+
+  #toPrompt(filled: readonly FilledSegment[]): Prompt {
+    const texts = filled.filter((segment) => segment.type === 'text');
+    const segments = filled.map((segment): PromptSegment => {
+      if (segment.type === 'image') return segment;
+      const addSpecialTokens =
+        this.#specialTokens === 'all' || (this.#specialTokens === 'first' && segment === texts[0]);
+      return { ...segment, addSpecialTokens };
+    });
+    const prompt = { text: shown(filled), segments };
+    return this.readsInstruction ? { ...prompt, instruction: shown(texts) } : prompt;
   }
 }
 
@@ -123,18 +157,25 @@ export class PromptFamily {
  * @throws PackError when there is no such family or its file is not valid.
  */
 export async function loadPromptFamily(name: string): Promise<PromptFamily> {
-  const file = join(PROMPTS_FOLDER, `${name}.json`);
   // The name comes from a pack's model.json, which may be anybody's: it must not lead out of the folder.
-  const known = (await readdir(PROMPTS_FOLDER)).filter((entry) => entry.endsWith('.json'));
-  if (!known.includes(`${name}.json`)) {
-    const names = known.map((entry) => entry.slice(0, -'.json'.length)).join(', ');
-    throw new PackError(name, `no such prompt family; this version of minigpt has ${names}.`);
+  const files = (await readdir(PROMPTS_FOLDER)).filter((entry) => entry.endsWith('.json'));
+  const known = files.map((entry) => entry.slice(0, -'.json'.length)).toSorted();
+  if (!known.includes(name)) {
+    throw new PackError(name, `no such prompt family; this version of minigpt has ${known.join(', ')}.`);
   }
+  const file = join(PROMPTS_FOLDER, `${name}.json`);
   return PromptFamily.parse(await readFile(file, 'utf8'), file);
 }
 
 function readLength(reader: ObjectReader): AnswerLength {
   return { maxNewTokens: reader.integer('max_new_tokens'), minNewTokens: reader.integer('min_new_tokens') };
+}
+
+function readStopTokens(reader: ObjectReader): string[] {
+  const tokens = reader.strings('tokens');
+  if (tokens.length === 0) reader.fail('tokens', 'a list of at least one token');
+  reader.refuseUnknownKeys();
+  return tokens;
 }
 
 /** Segments as one text. */

@@ -10,6 +10,7 @@ import { isAbsolute, join, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PackError, systemErrorCode, UsageError } from '../errors.ts';
 import { readPack, type Pack } from '../pack/model-declaration.ts';
+import { findKnownModel } from './known-models.ts';
 import { listFiles } from './pack-files.ts';
 import { isPackId } from './pack-id.ts';
 
@@ -64,6 +65,9 @@ export async function resolvePack(idOrPath: string): Promise<Pack> {
   if (idOrPath !== '' && (await holdsPack(directory))) return readPack(directory);
   if (idOrPath.includes('/') || idOrPath.includes(sep)) {
     throw new UsageError(`${idOrPath}: there is no model pack (a folder with model.json). ${await whatIsThere()}`);
+  }
+  if ((await findKnownModel(idOrPath)) !== undefined) {
+    throw new UsageError(`the model ${idOrPath} is not here yet. Fetch it with: minigpt models pull ${idOrPath}`);
   }
   throw new UsageError(`there is no model called "${idOrPath}". ${await whatIsThere()}`);
 }

@@ -1,25 +1,38 @@
 /**
  * Text to token ids and back, by the `tokenizer.json` a model was published with.
  *
- * The arithmetic is `@huggingface/tokenizers`; this file reads the pack's two files at the border and settles what that library leaves open:
- * nothing to decode is an empty text, an id without a token (the embedding table of OPT is padded) writes nothing, as in transformers, and
- * clean-up of spaces happens only where `tokenizer_config.json` asks for it.
+ * The arithmetic is `@huggingface/tokenizers` with a few parts of our own; this file reads the pack's two files at the border and settles what
+ * that library leaves open: nothing to decode is an empty text, an id without a token (the embedding table of OPT is padded) writes nothing,
+ * as in transformers, and clean-up of spaces happens only where `tokenizer_config.json` asks for it.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { PackError } from '../errors.ts';
+import { makeLibraryTokenizer, type LibraryTokenizer } from './library-tokenizer.ts';
+import { useReferenceParts } from './reference-parts.ts';
 
 export class Tokenizer {
-  readonly #tokenizer: HuggingFaceTokenizer;
+  readonly #tokenizer: LibraryTokenizer;
   readonly #cleanUpSpaces: boolean;
   readonly #directory: string;
 
+  /**
+   * How many rows of the embedding table stand for a token: ids from here on are padding, and no text has them. (An id below it may lack a
+   * token only where a published vocabulary skips ids.)
+   */
+  readonly tokenCount: number;
+
   /** Made by `loadTokenizer`. `directory` is only for messages. */
-  constructor(tokenizer: HuggingFaceTokenizer, cleanUpSpaces: boolean, directory: string) {
+  constructor(tokenizer: LibraryTokenizer, cleanUpSpaces: boolean, directory: string) {
     this.#tokenizer = tokenizer;
     this.#cleanUpSpaces = cleanUpSpaces;
     this.#directory = directory;
+    this.tokenCount = tokenizer.model.vocab.length;
+  }
+
+  /** The id of one token as the vocabulary spells it, such as `▁###` or `</s>`; undefined where there is none. */
+  tokenId(token: string): number | undefined {
+    return this.#tokenizer.token_to_id(token);
   }
 
   /**
@@ -27,8 +40,7 @@ export class Tokenizer {
    * @throws PackError when the vocabulary has no token for a part of the text, and none for unknown text.
    */
   encode(text: string, options: { addSpecialTokens: boolean }): number[] {
-    const encoding: { ids: number[] } = this.#tokenizer.encode(text, { add_special_tokens: options.addSpecialTokens });
-    const { ids } = encoding;
+    const { ids } = this.#tokenizer.encode(text, { add_special_tokens: options.addSpecialTokens });
     if (!ids.every((id) => Number.isSafeInteger(id))) {
       throw new PackError(join(this.#directory, 'tokenizer.json'), `it has no token for a part of "${text}".`);
     }
@@ -55,9 +67,10 @@ export class Tokenizer {
 export async function loadTokenizer(directory: string): Promise<Tokenizer> {
   const path = join(directory, 'tokenizer.json');
   const [json, config] = await Promise.all([readObject(path), readObject(join(directory, 'tokenizer_config.json'))]);
-  let tokenizer: HuggingFaceTokenizer;
+  let tokenizer: LibraryTokenizer;
   try {
-    tokenizer = new HuggingFaceTokenizer(json, config);
+    tokenizer = makeLibraryTokenizer(json, config);
+    useReferenceParts(tokenizer);
   } catch (cause) {
     throw new PackError(path, `it describes no tokenizer that this version of minigpt can run (${String(cause)}).`, {
       cause,

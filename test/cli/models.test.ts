@@ -117,7 +117,7 @@ test.each([
   [['models', 'show', 'nobody'], /nobody/],
   [['models', 'verify', 'nano', '--atol', '0.1'], /--golden/],
   [['models', 'verify', 'nano', '--golden', 'nowhere'], /golden\.json: this file cannot be read/],
-  [['models', 'rm', 'nano'], /unknown command/],
+  [['models', 'rm', 'nano'], /nano is part of minigpt and cannot be removed/],
 ])('%j is refused with exit code 2', async (args, message) => {
   const { stdout, stderr, code } = await run(...args);
   expect([stdout, code]).toEqual(['', 2]);

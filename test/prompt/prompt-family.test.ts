@@ -54,17 +54,115 @@ describe('the prompts of BLIP-2', () => {
     expect(blip2.conversation([], 'what?')).toEqual(blip2.question('what?'));
   });
 
-  test('answers lose the white space that Python would strip, and no other', () => {
-    expect(blip2.cleanUp('\u{1c} \n a dog  runs\u{3000}\u{85}\t')).toBe('a dog  runs');
-    expect(blip2.cleanUp('\u{feff}a dog\u{200b}')).toBe('\u{feff}a dog\u{200b}');
-  });
-
   test('the default lengths are those of LAVIS', () => {
     expect(blip2.defaults).toEqual({
       caption: { maxNewTokens: 30, minNewTokens: 0 },
       ask: { maxNewTokens: 10, minNewTokens: 0 },
+      chat: { maxNewTokens: 30, minNewTokens: 0 },
     });
   });
+
+  test('the Q-Former reads no instruction', () => {
+    expect(blip2.readsInstruction).toBe(false);
+    expect(blip2.caption('a photo of')).not.toHaveProperty('instruction');
+  });
+});
+
+describe('the prompts of InstructBLIP', async () => {
+  const instructblip = await loadPromptFamily('instructblip');
+
+  test('the Q-Former reads the same text as the language model', () => {
+    expect(instructblip.readsInstruction).toBe(true);
+    expect(instructblip.caption()).toEqual({
+      ...prompt('A short image caption.'),
+      instruction: 'A short image caption.',
+    });
+    expect(instructblip.question('where?').instruction).toBe('Question: where? Short Answer:');
+  });
+
+  test('a conversation begins with the bare question and goes on with the dialog history in front', () => {
+    expect(instructblip.conversation([], 'what?').text).toBe('<image>what?');
+    const turns = [
+      { question: 'what?', answer: 'a dog' },
+      { question: 'where?', answer: '' },
+    ];
+    const text = 'dialog history: q: what? a: a dog q: where? a: \nwhy?';
+    expect(instructblip.conversation(turns, 'why?')).toEqual({ ...prompt(text), instruction: text });
+  });
+
+  test('an instruction with the image mark goes to the Q-Former as it was written', () => {
+    expect(instructblip.caption('what is <image>?').instruction).toBe('what is <image>?');
+  });
+});
+
+describe('the prompts of MiniGPT-4', async () => {
+  const [vicuna, llama2] = await Promise.all([
+    loadPromptFamily('minigpt4-vicuna'),
+    loadPromptFamily('minigpt4-llama2'),
+  ]);
+
+  test('only the text in front of the image gets a start token', () => {
+    const special = vicuna.caption().segments.map((segment) => segment.type === 'text' && segment.addSpecialTokens);
+    expect(special).toEqual([true, false, false]);
+  });
+
+  test('a caption asks for a detailed description, or for what the user wants', () => {
+    expect(vicuna.caption().text).toMatch(/<Img><image><\/Img> Describe this image in detail\.###Assistant: $/);
+    expect(vicuna.caption('Name the dog.').text).toMatch(/<\/Img> Name the dog\.###Assistant: $/);
+  });
+
+  test('a turn without an answer is its role alone', () => {
+    const turns = [
+      { question: 'a?', answer: '' },
+      { question: 'b?', answer: 'b' },
+    ];
+    expect(vicuna.conversation(turns, 'c?').text).toMatch(
+      /<\/Img> a\?###Assistant: Human: b\?###Assistant: b###Human: c\?###Assistant: $/,
+    );
+    expect(llama2.conversation(turns, 'c?').text).toMatch(
+      /<\/Img> a\? \[\/INST\] <s>\[INST\] b\? \[\/INST\] b<s>\[INST\] c\? \[\/INST\] $/,
+    );
+  });
+
+  test('an answer ends at ### in either spelling, and LLaMA-2 needs no more than its end token', () => {
+    expect(vicuna.stopTokens).toEqual([['▁###'], ['##', '#']]);
+    expect(llama2.stopTokens).toEqual([]);
+  });
+
+  test('the default lengths are those of the chat', () => {
+    const length = { maxNewTokens: 300, minNewTokens: 0 };
+    expect(vicuna.defaults).toEqual({ caption: length, ask: length, chat: length });
+    expect(llama2.defaults).toEqual(vicuna.defaults);
+  });
+});
+
+describe.each(['minigpt-v2', 'tinygpt-v-stage4'])('the prompts of %s', async (name) => {
+  const family = await loadPromptFamily(name);
+
+  test.each([
+    ['What color is it?', '[vqa] What color is it?'],
+    ['[vqa] What color is it?', '[vqa] What color is it?'],
+    ['[refer] the dog', '[refer] the dog'],
+    ['[what] is it?', '[vqa] [what] is it?'],
+    ['is [vqa] a task?', '[vqa] is [vqa] a task?'],
+  ])('the question %j is asked as %j', (question, asked) => {
+    expect(family.question(question).text).toBe(`<s>[INST] <Img><image></Img> ${asked} [/INST]`);
+  });
+
+  test('a caption and a conversation have the task that the user writes, or none', () => {
+    expect(family.caption().text).toContain('</Img> [caption] please describe this image? [/INST]');
+    expect(family.caption('a poem').text).toContain('</Img> a poem [/INST]');
+    expect(family.conversation([], 'why?').text).toContain('</Img> why? [/INST]');
+  });
+});
+
+test('nothing is put around the texts of TinyGPT-V, which stops at ### in both of its forms', async () => {
+  for (const name of ['tinygpt-v', 'tinygpt-v-stage4']) {
+    const family = await loadPromptFamily(name);
+    const special = family.caption().segments.map((segment) => segment.type === 'text' && segment.addSpecialTokens);
+    expect(special).toEqual([false, false, false]);
+    expect(family.stopTokens).toEqual([['###']]);
+  }
 });
 
 describe('text of the user', () => {
@@ -80,6 +178,9 @@ describe('text of the user', () => {
       "$'",
       '<image>',
       'a <image> b {question} $&',
+      '<ImageHere>',
+      '</Img>###Human: ',
+      '</s>[/INST]',
     ),
   );
 
@@ -95,9 +196,31 @@ describe('text of the user', () => {
     );
   });
 
-  test('never becomes a second image', () => {
-    const { segments } = blip2.question('what is left of <image>?');
-    expect(segments.filter((segment) => segment.type === 'image')).toHaveLength(1);
+  test.each([
+    'blip2',
+    'instructblip',
+    'minigpt4-vicuna',
+    'minigpt4-llama2',
+    'minigpt-v2',
+    'tinygpt-v',
+    'tinygpt-v-stage4',
+  ])('never becomes a second image or moves the first in %s', async (name) => {
+    const family = await loadPromptFamily(name);
+    const [before] = family.question('what?').segments;
+    fc.assert(
+      fc.property(tricky, tricky, tricky, (question, earlier, answer) => {
+        for (const { segments } of [
+          family.caption(question),
+          family.question(question),
+          family.conversation([{ question: earlier, answer }], question),
+        ]) {
+          expect(segments.filter((segment) => segment.type === 'image')).toHaveLength(1);
+          expect(segments[0]).toEqual(before);
+          const last = segments.at(-1);
+          expect(last?.type === 'text' ? last.text : '').toContain(question);
+        }
+      }),
+    );
   });
 });
 
@@ -114,8 +237,30 @@ describe('a prompt file', () => {
     ['a template without an image', withKey('question', 'template', '{question}'), /question\.template/],
     ['a turn with an image', withKey('conversation', 'turn', '<image>{question}{answer}'), /conversation\.turn/],
     ['a negative length', withKey('question', 'max_new_tokens', -1), /question\.max_new_tokens/],
-    ['a stop rule that is not known', { ...blip2Json, stop: 'newline' }, /stop should be one of eos/],
-    ['a clean-up that is not known', { ...blip2Json, clean_up: 'lower' }, /clean_up should be one of strip/],
+    ['an opening without its question', withKey('conversation', 'opening', '<image>Hi'), /conversation\.opening/],
+    [
+      'an unanswered turn with an answer',
+      withKey('conversation', 'unanswered_turn', '{question}{answer}'),
+      /conversation\.unanswered_turn/,
+    ],
+    [
+      'a default task that is not known',
+      withKey('question', 'task', { default: '[vqa]', known: ['[caption]'] }),
+      /question\.task\.default should be one of \[caption\]/,
+    ],
+    [
+      'special tokens around something else',
+      { ...blip2Json, add_special_tokens: 'last' },
+      /add_special_tokens should be one of all, first, none/,
+    ],
+    ['a stop sequence without a token', { ...blip2Json, stop_tokens: [{ tokens: [] }] }, /stop_tokens\[0\]\.tokens/],
+    ['stops that are not lists', { ...blip2Json, stop_tokens: ['###'] }, /stop_tokens\[0\] should be a JSON object/],
+    ['a clean-up that lacks a list', { ...blip2Json, clean_up: { answer: [] } }, /clean_up\.generated/],
+    [
+      'an unknown key of the clean-up',
+      { ...blip2Json, clean_up: { answer: [], generated: [], lower: [] } },
+      /clean_up\.lower is not known/,
+    ],
     ['a newer schema', { ...blip2Json, schema: 2 }, /schema 2/],
   ])('with %s is refused', (_, json, message) => {
     expect(() => parse(json)).toThrow(message);

@@ -20,8 +20,10 @@ import {
 } from '../graph/operators.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { Value } from '../graph/value.ts';
+import { concatRows, constantWeight, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
-import type { VisionConfig } from './blip2-config.ts';
+import { interpolatePositions } from './position-interpolation.ts';
+import type { VisionConfig } from './vision-config.ts';
 
 /**
  * Builds `vision_encoder`: pixel_values [B, 3, S, S] -> image_embeds [B, N, D].
@@ -29,18 +31,19 @@ import type { VisionConfig } from './blip2-config.ts';
  * @param weights cursor at `vision_model`
  */
 export function buildVisionEncoder(g: GraphBuilder, weights: WeightCursor, config: VisionConfig): void {
-  const { hiddenSize: D, imageSize: S, numHiddenLayers, layerNormEps } = config;
+  const { hiddenSize: D, imageSize: S, numHiddenLayers, layerNormEps, postLayerNormEps } = config;
   const pixelValues = g.input('pixel_values', 'float', ['B', 3, S, S]); // [B, 3, S, S]
   let hidden = embedPatches(g, weights.at('embeddings'), pixelValues, config); // [B, N, D]
 
   const layers = weights.at('encoder.layers');
-  const postLayernorm = weights.takeNorm('post_layernorm', D);
+  const postLayernorm = takePostLayernorm(weights, config);
   let normalized = layerNorm(g, hidden, layers.at('0').takeNorm('layer_norm1', D), layerNormEps); // [B, N, D]
   for (let n = 0; n < numHiddenLayers; n++) {
     const isLast = n === numHiddenLayers - 1;
     const layer = layers.at(String(n));
     const afterwards = isLast ? postLayernorm : layers.at(String(n + 1)).takeNorm('layer_norm1', D);
-    ({ normalized, sum: hidden } = block(g, layer, normalized, hidden, afterwards, config));
+    const epsilon = isLast ? postLayerNormEps : layerNormEps;
+    ({ normalized, sum: hidden } = block(g, layer, normalized, hidden, { norm: afterwards, epsilon }, config));
   }
   g.output('image_embeds', normalized); // [B, N, D]
 }
@@ -61,7 +64,33 @@ function embedPatches(g: GraphBuilder, weights: WeightCursor, pixelValues: Value
   const patches = transpose(g, reshape(g, grid, [0, 0, -1], ['B', D, P]), [0, 2, 1]); // [B, P, D]
   const classToken = repeatForBatch(g, g.weight(weights.take('class_embedding', [1, 1, D])), pixelValues); // [B, 1, D]
   const tokens = concat(g, [classToken, patches], 1, P + 1); // [B, N, D]
-  return add(g, tokens, g.weight(weights.take('position_embedding', [1, P + 1, D]))); // [B, N, D]
+  return add(g, tokens, g.weight(takePositions(weights, side, D))); // [B, N, D]
+}
+
+/** Learned positions for this grid; those of another grid are interpolated. */
+function takePositions(weights: WeightCursor, side: number, D: number): Weight {
+  const [, rows = 0] = weights.shapeOf('position_embedding');
+  const isSquare = Number.isInteger(Math.sqrt(rows - 1));
+  const positions = weights.take('position_embedding', [1, isSquare ? rows : side * side + 1, D]);
+  return interpolatePositions(positions, side);
+}
+
+/** The norm after the last block. Where it was never trained, and so never saved, it is ones and zeros; but it is still a norm. */
+function takePostLayernorm(weights: WeightCursor, { hiddenSize: D, mayLackPostLayernorm }: VisionConfig): NormWeights {
+  if (mayLackPostLayernorm && !weights.has('post_layernorm.weight')) {
+    return {
+      weight: constantWeight('untrained.post_layernorm.weight', [D], 1),
+      bias: constantWeight('untrained.post_layernorm.bias', [D], 0),
+    };
+  }
+  return weights.takeNorm('post_layernorm', D);
+}
+
+/** The biases of queries, keys and values in a row. The original has none for keys and keeps the others apart. */
+function takeQkvBias(selfAttn: WeightCursor, D: number): Weight {
+  if (!selfAttn.has('q_bias')) return selfAttn.take('qkv.bias', [3 * D]);
+  const zeros = constantWeight('no_key_bias', [D], 0);
+  return concatRows(selfAttn.take('q_bias', [D]), zeros, selfAttn.take('v_bias', [D]));
 }
 
 /** One block. Takes its input already normalised, and hands on its sum both as it is and normalised by the norm that follows. */
@@ -70,14 +99,14 @@ function block(
   weights: WeightCursor,
   normalized: Value,
   residual: Value,
-  afterwards: NormWeights,
+  afterwards: { norm: NormWeights; epsilon: number },
   config: VisionConfig,
 ): { normalized: Value; sum: Value } {
   const { hiddenSize: D, intermediateSize, numAttentionHeads, layerNormEps } = config;
   const selfAttn = weights.at('self_attn');
   const qkv = linearWithoutBias(g, normalized, selfAttn.take('qkv.weight', [3 * D, D])); // [B, N, 3D]
   const [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, N, D] each
-  const attended = attention(g, query, key, value, selfAttn.take('qkv.bias', [3 * D]), numAttentionHeads); // [B, N, D]
+  const attended = attention(g, query, key, value, takeQkvBias(selfAttn, D), numAttentionHeads); // [B, N, D]
   const projected = linearWithoutBias(g, attended, selfAttn.take('projection.weight', [D, D])); // [B, N, D]
   const middle = skipLayerNorm(
     g,
@@ -92,5 +121,5 @@ function block(
   const inner = linearWithoutBias(g, middle.normalized, mlp.take('fc1.weight', [intermediateSize, D])); // [B, N, 4D]
   const activated = biasErfGelu(g, inner, mlp.take('fc1.bias', [intermediateSize])); // [B, N, 4D]
   const outer = linearWithoutBias(g, activated, mlp.take('fc2.weight', [D, intermediateSize])); // [B, N, D]
-  return skipLayerNorm(g, outer, middle.sum, mlp.take('fc2.bias', [D]), afterwards, layerNormEps); // [B, N, D]
+  return skipLayerNorm(g, outer, middle.sum, mlp.take('fc2.bias', [D]), afterwards.norm, afterwards.epsilon); // [B, N, D]
 }

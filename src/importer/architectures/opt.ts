@@ -16,9 +16,11 @@ import {
   type NormWeights,
 } from '../graph/operators.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
+import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import type { Value } from '../graph/value.ts';
-import { concatRows, type Weight, type WeightCursor } from '../read/weights.ts';
-import type { OptConfig } from './blip2-config.ts';
+import { concatRows, type Weight } from '../read/weight.ts';
+import type { WeightCursor } from '../read/weights.ts';
+import type { OptConfig } from './opt-config.ts';
 
 /** Learned position p stands in row p + 2 of its table: rows 0 and 1 are left over from fairseq's padding. */
 const POSITION_OFFSET = 2;
@@ -47,29 +49,23 @@ export function buildEmbedTokens(g: GraphBuilder, tokenEmbeddings: Weight): void
 export function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: OptConfig, tokenEmbeddings: Weight): void {
   const { hiddenSize: d, numHiddenLayers, numAttentionHeads: H, maxPositionEmbeddings } = config;
   const decoder = weights.at('model.decoder');
-  const inputsEmbeds = g.input('inputs_embeds', 'float', ['B', 'S', d]); // [B, S, d]
-  const positionIds = g.input('position_ids', 'int64', ['B', 'S']); // [B, S]
-  const logitPositions = g.input('logit_positions', 'int64', ['B']); // [B]
-  const seqlensK = g.input('seqlens_k', 'int32', ['B']); // [B]
-  const totalSequenceLength = g.input('total_sequence_length', 'int32', [1]); // [1]
+  const inputs = declareDecoderInputs(g, d);
 
   const positionTable = decoder.take('embed_positions.weight', [maxPositionEmbeddings + POSITION_OFFSET, d]);
-  const tableRows = add(g, positionIds, g.int64([POSITION_OFFSET], [])); // [B, S]
-  let hidden = add(g, inputsEmbeds, g.gatherRows(positionTable, tableRows)); // [B, S, d]
+  const tableRows = add(g, inputs.positionIds, g.int64([POSITION_OFFSET], [])); // [B, S]
+  let hidden = add(g, inputs.inputsEmbeds, g.gatherRows(positionTable, tableRows)); // [B, S, d]
 
   const finalNorm = decoder.takeNorm('final_layer_norm', d);
   let normalized = layerNorm(g, hidden, decoder.at('layers.0').takeNorm('self_attn_layer_norm', d), LAYER_NORM_EPS); // [B, S, d]
   for (let n = 0; n < numHiddenLayers; n++) {
     const isLast = n === numHiddenLayers - 1;
     const layer = decoder.at(`layers.${n}`);
-    const cacheShape = ['B', H, 'M', d / H];
-    const pastKey = g.input(`past_key_values.${n}.key`, 'float', cacheShape); // [B, H, M, Dh]
-    const pastValue = g.input(`past_key_values.${n}.value`, 'float', cacheShape); // [B, H, M, Dh]
+    const cache = layerCache(g, n, H, d / H); // [B, H, M, Dh] each
     const qkv = projectQkv(g, layer.at('self_attn'), normalized, d); // [B, S, 3d]
-    let attended = cachedAttention(g, n, { qkv, pastKey, pastValue, seqlensK, totalSequenceLength }, H); // [B, S, d]
+    let attended = cachedAttention(g, n, { qkv, ...cache, ...inputs }, H); // [B, S, d]
     if (isLast) {
-      attended = positionOfEachRow(g, attended, logitPositions); // [B, d]
-      hidden = positionOfEachRow(g, hidden, logitPositions); // [B, d]
+      attended = positionOfEachRow(g, attended, inputs.logitPositions); // [B, d]
+      hidden = positionOfEachRow(g, hidden, inputs.logitPositions); // [B, d]
     }
     const afterwards = isLast ? finalNorm : decoder.at(`layers.${n + 1}`).takeNorm('self_attn_layer_norm', d);
     ({ normalized, sum: hidden } = finishLayer(g, layer, attended, hidden, afterwards, config)); // [B, S, d], at the end [B, d]

@@ -1,29 +1,22 @@
 /**
- * Q-Former with queries only, and the projection into the language model (spec 2.1, 2.2a, 3; BLIP-2, https://arxiv.org/abs/2301.12597;
- * LAVIS Qformer.py). BERT layers, post-norm; every second layer looks at the image.
+ * Q-Former and projection: image embeddings to image tokens of the language model (spec 2.2a, 2.2b, 3; BLIP-2,
+ * https://arxiv.org/abs/2301.12597; InstructBLIP, https://arxiv.org/abs/2305.06500).
  *
- * Up to the first look at the image nothing depends on it: that part is built for batch size 1, folded into a constant when the
- * graph is loaded, and repeated for the batch only then.
- *
- * B images, N image tokens of width Dv, Q query tokens of width D, d hidden size of the language model.
+ * B rows, I images, N image embeddings of width Dv, Q query tokens of width D, T tokens of the instruction, d hidden size of the language
+ * model.
  */
-import {
-  attention,
-  biasErfGelu,
-  layerNorm,
-  linear,
-  linearWithoutBias,
-  repeatForBatch,
-  skipLayerNorm,
-  split,
-} from '../graph/operators.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { Value } from '../graph/value.ts';
-import { concatRows, type CheckpointWeights, type WeightCursor } from '../read/weights.ts';
-import type { QFormerConfig } from './blip2-config.ts';
+import { keyMask } from '../graph/padded-attention.ts';
+import type { CheckpointWeights } from '../read/weights.ts';
+import type { QFormerConfig } from './qformer-config.ts';
+import { embedText, queriesAlone, queriesWithText } from './qformer-layers.ts';
+import { projectToLanguage } from './qformer-projection.ts';
+import { takeQFormerWeights, takeTextEmbeddings } from './qformer-weights.ts';
 
 /**
- * Builds `qformer`: image_embeds [B, N, Dv] -> query_output [B, Q, D] and image_tokens [B, Q, d].
+ * Builds `qformer` with queries only: image_embeds [B, N, Dv] -> query_output [B, Q, D] and image_tokens [B, Q, d].
+ *
+ * What does not depend on the image yet has batch size 1: it is folded into a constant when the graph is loaded.
  *
  * @param weights the whole checkpoint: `query_tokens`, `qformer.*` and `language_projection.*`
  */
@@ -35,82 +28,40 @@ export function buildQFormer(
   imageTokenCount: number,
   languageHiddenSize: number,
 ): void {
-  const { hiddenSize: D, encoderHiddenSize, numHiddenLayers, layerNormEps } = config;
-  const qformer = weights.at('qformer');
-  const imageEmbeds = g.input('image_embeds', 'float', ['B', imageTokenCount, encoderHiddenSize]); // [B, N, Dv]
-  const queryTokens = g.weight(weights.take('query_tokens', [1, numQueryTokens, D])); // [1, Q, D]
-
-  let hidden = layerNorm(g, queryTokens, qformer.takeNorm('layernorm', D), layerNormEps); // [1, Q, D]
-  for (let n = 0; n < numHiddenLayers; n++) {
-    const layer = qformer.at(`encoder.layer.${n}`);
-    hidden = selfAttention(g, layer.at('attention'), hidden, config); // [1|B, Q, D]
-    if (n % config.crossAttentionFrequency === 0) {
-      hidden = crossAttention(g, layer.at('crossattention'), hidden, imageEmbeds, config); // [B, Q, D]
-    }
-    hidden = feedForward(g, layer, hidden, config); // [B, Q, D]
-  }
-  g.output('query_output', hidden); // [B, Q, D]
-
-  const projection = weights.at('language_projection');
-  const weight = projection.take('weight', [languageHiddenSize, D]);
-  g.output('image_tokens', linear(g, hidden, weight, projection.take('bias', [languageHiddenSize]))); // [B, Q, d]
+  const qformer = takeQFormerWeights(weights, config, numQueryTokens, 0);
+  const imageEmbeds = g.input('image_embeds', 'float', ['B', imageTokenCount, config.encoderHiddenSize]); // [B, N, Dv]
+  const queryOutput = queriesAlone(g, qformer, config, { imageEmbeds, imageIndices: undefined }); // [B, Q, D]
+  g.output('query_output', queryOutput); // [B, Q, D]
+  g.output('image_tokens', projectToLanguage(g, weights, queryOutput, languageHiddenSize)); // [B, Q, d]
 }
 
-function selfAttention(g: GraphBuilder, weights: WeightCursor, hidden: Value, config: QFormerConfig): Value {
-  const { hiddenSize: D, numAttentionHeads, layerNormEps } = config;
-  const [query, key, value] = ['query', 'key', 'value'].map((name) => weights.at(`attention.${name}`)) as [
-    WeightCursor,
-    WeightCursor,
-    WeightCursor,
-  ];
-  const qkvWeight = concatRows(query.take('weight', [D, D]), key.take('weight', [D, D]), value.take('weight', [D, D]));
-  const qkvBias = concatRows(query.take('bias', [D]), key.take('bias', [D]), value.take('bias', [D]));
-  const [q, k, v] = split(g, linearWithoutBias(g, hidden, qkvWeight), 3) as [Value, Value, Value]; // [B, Q, D] each
-  const attended = attention(g, q, k, v, qkvBias, numAttentionHeads); // [B, Q, D]
-  return postNorm(g, weights.at('output'), attended, hidden, D, layerNormEps); // [B, Q, D]
-}
-
-function crossAttention(
+/**
+ * Builds `qformer` that reads the instruction too: image_embeds [I, N, Dv], image_indices [B], qformer_input_ids [B, T] and
+ * qformer_attention_mask [B, T] -> query_output [B, Q, D] and image_tokens [B, Q, d].
+ *
+ * Each row is an image and an instruction; `image_indices` says which image, so that several instructions about one share its keys and values.
+ *
+ * @param weights the whole checkpoint: `query_tokens`, `qformer.*` with its text branch, and `language_projection.*`. The text
+ *   feed-forward part of the last layer is left over, since nobody reads what it would compute.
+ */
+export function buildInstructionQFormer(
   g: GraphBuilder,
-  weights: WeightCursor,
-  hidden: Value,
-  imageEmbeds: Value,
+  weights: CheckpointWeights,
   config: QFormerConfig,
-): Value {
-  const { hiddenSize: D, encoderHiddenSize, numAttentionHeads, layerNormEps } = config;
-  const [query, key, value] = ['query', 'key', 'value'].map((name) => weights.at(`attention.${name}`)) as [
-    WeightCursor,
-    WeightCursor,
-    WeightCursor,
-  ];
-  const kvWeight = concatRows(key.take('weight', [D, encoderHiddenSize]), value.take('weight', [D, encoderHiddenSize]));
-  const bias = concatRows(query.take('bias', [D]), key.take('bias', [D]), value.take('bias', [D]));
-  const forBatch = (x: Value): Value => (x.shape[0] === 1 ? repeatForBatch(g, x, imageEmbeds) : x);
-  const q = forBatch(linearWithoutBias(g, hidden, query.take('weight', [D, D]))); // [B, Q, D]
-  const [k, v] = split(g, linearWithoutBias(g, imageEmbeds, kvWeight), 2) as [Value, Value]; // [B, N, D] each
-  const attended = attention(g, q, k, v, bias, numAttentionHeads); // [B, Q, D]
-  return postNorm(g, weights.at('output'), attended, forBatch(hidden), D, layerNormEps); // [B, Q, D]
-}
+  numQueryTokens: number,
+  imageTokenCount: number,
+  languageHiddenSize: number,
+): void {
+  const textWeights = takeTextEmbeddings(weights, config);
+  const qformer = takeQFormerWeights(weights, config, numQueryTokens, config.numHiddenLayers - 1);
+  const imageEmbeds = g.input('image_embeds', 'float', ['I', imageTokenCount, config.encoderHiddenSize]); // [I, N, Dv]
+  const imageIndices = g.input('image_indices', 'int64', ['B']); // [B]
+  const inputIds = g.input('qformer_input_ids', 'int64', ['B', 'T']); // [B, T]
+  const attentionMask = g.input('qformer_attention_mask', 'int64', ['B', 'T']); // [B, T]
 
-function feedForward(g: GraphBuilder, weights: WeightCursor, hidden: Value, config: QFormerConfig): Value {
-  const { hiddenSize: D, intermediateSize, layerNormEps } = config;
-  const intermediate = weights.at('intermediate_query.dense');
-  const inner = linearWithoutBias(g, hidden, intermediate.take('weight', [intermediateSize, D])); // [B, Q, 4D]
-  const activated = biasErfGelu(g, inner, intermediate.take('bias', [intermediateSize])); // [B, Q, 4D]
-  return postNorm(g, weights.at('output_query'), activated, hidden, intermediateSize, layerNormEps); // [B, Q, D]
-}
-
-/** `layerNorm(dense(x) + residual)`. */
-function postNorm(
-  g: GraphBuilder,
-  weights: WeightCursor,
-  x: Value,
-  residual: Value,
-  inputs: number,
-  epsilon: number,
-): Value {
-  const D = residual.shape.at(-1) as number;
-  const dense = linearWithoutBias(g, x, weights.take('dense.weight', [D, inputs]));
-  return skipLayerNorm(g, dense, residual, weights.take('dense.bias', [D]), weights.takeNorm('LayerNorm', D), epsilon)
-    .normalized;
+  const text = embedText(g, textWeights, inputIds); // [B, T, D]
+  const mask = keyMask(g, attentionMask, numQueryTokens); // [B, Q + T]
+  const queryOutput = queriesWithText(g, qformer, config, { imageEmbeds, imageIndices }, text, mask); // [B, Q, D]
+  g.output('query_output', queryOutput); // [B, Q, D]
+  g.output('image_tokens', projectToLanguage(g, weights, queryOutput, languageHiddenSize)); // [B, Q, d]
 }

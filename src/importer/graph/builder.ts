@@ -5,10 +5,12 @@
  * The graph is written as protobuf once, at the end.
  */
 import onnxProto from 'onnx-proto';
-import { elementCount, type Weight } from '../read/weights.ts';
+import type { Precision } from '../../pack/model-declaration.ts';
+import { elementCount, type Weight } from '../read/weight.ts';
 import type { ExternalData, ExternalTensor } from './external-data.ts';
+import { storageOf, type WeightUse } from './storage-plan.ts';
+import { gatherStoredRows, storedAsFloat, type StoredWeight } from './stored-weight.ts';
 import { ONNX_TYPES, type Dim, type OnnxType, type Value } from './value.ts';
-import { INT12_HIGH, INT12_MAX, type StoragePrecision } from './weight-storage.ts';
 
 const { onnx } = onnxProto;
 
@@ -24,15 +26,17 @@ export type Attribute = number | { float: number } | readonly number[] | string;
 export class GraphBuilder {
   readonly #name: string;
   readonly #external: ExternalData;
-  readonly #precision: StoragePrecision;
+  readonly #precision: Precision;
   readonly #location: string;
   readonly #graph = new onnx.GraphProto();
   readonly #initializers = new Map<string, Value>();
-  readonly #dequantized = new Map<string, Value>();
+  readonly #constants = new Map<string, Value>();
   #nodeCount = 0;
 
-  /** `location` is the file that takes this graph's weights. */
-  constructor(name: string, external: ExternalData, precision: StoragePrecision) {
+  /**
+   * @param name of the graph, `decoder` for example: it names the files, and decides with the precision how weights are stored (`storage-plan.ts`)
+   */
+  constructor(name: string, external: ExternalData, precision: Precision) {
     this.#name = name;
     this.#external = external;
     this.#precision = precision;
@@ -112,22 +116,31 @@ export class GraphBuilder {
     return this.#inline(`float:${value}`, 'float', [], new Uint8Array(new Float32Array([value]).buffer));
   }
 
+  /** An unsigned byte inside the graph. */
+  uint8(value: number): Value {
+    return this.#inline(`uint8:${value}`, 'uint8', [], Uint8Array.of(value));
+  }
+
   /** A weight of the checkpoint as float32, stored in the pack's precision. Reading it back costs nothing per run: constants are folded on load. */
   weight(weight: Weight): Value {
-    const known = this.#dequantized.get(weight.name);
+    const known = this.#constants.get(weight.name);
     if (known !== undefined) return known;
-    const value = this.#dequantize(this.#stored(weight), weight.shape);
-    this.#dequantized.set(weight.name, value);
+    const value = storedAsFloat(this, this.stored(weight, 'constant'), weight.shape);
+    this.#constants.set(weight.name, value);
     return value;
   }
 
   /** Rows of a weight by index, as float32. Only those rows are converted, except from int12, whose nibbles ONNX cannot gather. */
   gatherRows(weight: Weight, indices: Value): Value {
-    const shape = [...indices.shape, ...weight.shape.slice(1)];
-    const stored = this.#stored(weight).get('values');
-    const table = stored ?? this.weight(weight);
-    const rows = this.node1('Gather', [table, indices], { type: table.type, shape }, { axis: 0 });
-    return this.#toFloat(rows);
+    return gatherStoredRows(this, this.stored(weight, 'table'), weight.shape, indices);
+  }
+
+  /** A weight as it lies in the pack, for operators that compute with it as it is stored. */
+  stored(weight: Weight, use: WeightUse): StoredWeight {
+    const storage = storageOf(weight, use, this.#name, this.#precision);
+    const placed = this.#external.place(weight, storage, this.#location);
+    const parts = [...placed.parts].map(([role, part]) => [role, this.#externalInitializer(part)] as const);
+    return { storage, parts: new Map(parts) };
   }
 
   /** The graph as an ONNX file. */
@@ -142,38 +155,6 @@ export class GraphBuilder {
       graph: this.#graph,
     });
     return onnx.ModelProto.encode(model).finish();
-  }
-
-  #stored(weight: Weight): Map<string, Value> {
-    const placed = this.#external.place(weight, this.#precisionOf(weight), this.#location);
-    return new Map([...placed.parts].map(([role, part]) => [role, this.#externalInitializer(part)]));
-  }
-
-  /** Vectors (biases, norms) are few and sensitive: they are kept exactly, whatever the matrices are stored as. */
-  #precisionOf(weight: Weight): StoragePrecision {
-    const isVector = weight.shape.filter((size) => size > 1).length <= 1;
-    if (!isVector || this.#precision === 'fp32') return this.#precision;
-    return weight.dtype === 'F16' ? 'fp16' : 'fp32';
-  }
-
-  #dequantize(parts: ReadonlyMap<string, Value>, shape: readonly Dim[]): Value {
-    const values = parts.get('values');
-    if (values !== undefined) return this.#toFloat(values);
-    const [high, low, rowMax] = ['high', 'low', 'row_max'].map((role) => parts.get(role));
-    if (high === undefined || low === undefined || rowMax === undefined)
-      throw new RangeError('an int12 weight has three parts');
-    const shifted = this.node1('Mul', [this.#toFloat(high), this.scalar(INT12_HIGH)], { type: 'float', shape });
-    const level = this.node1('Add', [shifted, this.#toFloat(low)], { type: 'float', shape });
-    const scale = this.node1('Mul', [this.#toFloat(rowMax), this.scalar(1 / INT12_MAX)], {
-      type: 'float',
-      shape: rowMax.shape,
-    });
-    return this.node1('Mul', [level, scale], { type: 'float', shape });
-  }
-
-  #toFloat(value: Value): Value {
-    if (value.type === 'float') return value;
-    return this.node1('Cast', [value], { type: 'float', shape: value.shape }, { to: ONNX_TYPES.float });
   }
 
   #externalInitializer(tensor: ExternalTensor): Value {

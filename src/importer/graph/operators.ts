@@ -7,20 +7,14 @@
  *
  * Shapes: B rows, S positions, d hidden size, K inputs and N outputs of a linear layer.
  */
-import type { Weight } from '../read/weights.ts';
+import type { Weight } from '../read/weight.ts';
 import { GraphBuilder, MICROSOFT } from './builder.ts';
+import { matrixProduct } from './linear.ts';
 import type { Dim, Value } from './value.ts';
 
-/** `x·Wᵀ` with W as checkpoints store it, [N, K]. The bias, if any, joins a later operator. */
+/** `x·Wᵀ` with W as checkpoints store it, [N, K]: x [.., K] -> [.., N]. The bias, if any, joins a later operator. */
 export function linearWithoutBias(g: GraphBuilder, x: Value, weight: Weight): Value {
-  const [outputs, inputs] = weight.shape;
-  if (x.shape.at(-1) !== inputs || outputs === undefined) {
-    throw new RangeError(
-      `${weight.name}: a layer of shape [${weight.shape.join(', ')}] cannot read [${x.shape.join(', ')}]`,
-    );
-  }
-  const shape = [...x.shape.slice(0, -1), outputs];
-  return g.node1('FusedMatMul', [x, g.weight(weight)], { type: 'float', shape }, { transB: 1 }, MICROSOFT); // [.., N]
+  return matrixProduct(g, x, weight);
 }
 
 /** `x·Wᵀ + b`. */
@@ -69,7 +63,7 @@ export function biasErfGelu(g: GraphBuilder, x: Value, bias: Weight): Value {
 }
 
 export function relu(g: GraphBuilder, x: Value): Value {
-  return g.node1('Relu', [x], { type: 'float', shape: x.shape });
+  return g.node1('Relu', [x], { type: 'float', shape: x.shape, nonNegative: true });
 }
 
 /** Cuts the last axis into equal parts. */

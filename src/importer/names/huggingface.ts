@@ -1,16 +1,13 @@
-/**
- * What the published Hugging Face checkpoints hold beyond the tensors that an architecture takes (spec 2.3, 4.1).
- *
- * The architectures ask for tensors by their Hugging Face names, so this layout needs no table of its own for the rest.
- */
+/** BLIP-2, its matching variant and InstructBLIP as Hugging Face publishes them (spec 1.1, 2.3, 3). Most names are those we use. */
+import type { NameRule } from './name-rule.ts';
 
-/** Names that may be left over, each with the reason that is shown to the user. */
-const EXPECTED_LEFT_OVER: readonly { pattern: RegExp; reason: string }[] = [
-  { pattern: /\.position_ids$/, reason: 'a buffer that only counts positions' },
-  { pattern: /^language_model\.lm_head\.weight$/, reason: 'the output head, tied to the token embeddings' },
+export const HUGGINGFACE_NAMES: readonly NameRule[] = [
+  { pattern: /\.position_ids$/, unneeded: 'a buffer that only counts positions' },
+  { pattern: /^qformer\.embeddings\.layernorm\./, name: 'qformer.layernorm.' },
+  { pattern: /^embeddings\.(word|position)_embeddings\./, name: 'qformer.embeddings.$1_embeddings.' },
+  {
+    pattern: /^(vision_model|qformer|language_model|language_projection|vision_projection|text_projection|itm_head)\./,
+    name: '$1.',
+  },
+  { pattern: /^query_tokens$/, name: 'query_tokens' },
 ];
-
-/** Why a tensor may be left over, or undefined for a name that nobody expects. */
-export function leftOverReason(name: string): string | undefined {
-  return EXPECTED_LEFT_OVER.find(({ pattern }) => pattern.test(name))?.reason;
-}

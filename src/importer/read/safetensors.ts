@@ -4,33 +4,30 @@
  * Only the header is held in memory; tensors are read in pieces when asked for. The file is untrusted: every size and offset is
  * checked before use.
  */
-import { open, type FileHandle } from 'node:fs/promises';
-import { CheckpointError } from '../../errors.ts';
-import { dtypeBytes, isDtype, type Dtype } from '../../tensor/dtype.ts';
+import { CheckpointError, type CheckpointFault } from '../../errors.ts';
+import { dtypeBytes, isDtype } from '../../tensor/dtype.ts';
+import { FileBytes } from './file-bytes.ts';
+import { cut, quoted } from './quoted.ts';
+import type { StoredTensor, TensorFile } from './tensor-file.ts';
 
-/** A tensor of a checkpoint: what it is and where its bytes lie. */
-export type StoredTensor = {
-  name: string;
-  dtype: Dtype;
-  shape: readonly number[];
-  /** Path of the file that holds the bytes. */
-  file: string;
-  /** Position of the first byte in that file. */
-  offset: number;
-  byteLength: number;
-};
+/** A tensor with the position of its first byte in the file. */
+type PlacedTensor = StoredTensor & { offset: number };
 
 const MAX_HEADER_BYTES = 100 * 2 ** 20;
+/** A header is three levels deep: tensors, their entries, shapes. */
+const MAX_HEADER_DEPTH = 16;
+/** Braces, brackets and commas of a header. An entry has about ten; so many would be 400,000 tensors. */
+const MAX_HEADER_TOKENS = 4_000_000;
 
 /** An open safetensors file. Close it, or its file handle leaks. */
-export class SafetensorsFile {
+export class SafetensorsFile implements TensorFile {
   readonly path: string;
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  readonly #handle: FileHandle;
+  readonly tensors: ReadonlyMap<string, PlacedTensor>;
+  readonly #file: FileBytes;
 
-  private constructor(path: string, handle: FileHandle, tensors: ReadonlyMap<string, StoredTensor>) {
-    this.path = path;
-    this.#handle = handle;
+  private constructor(file: FileBytes, tensors: ReadonlyMap<string, PlacedTensor>) {
+    this.path = file.path;
+    this.#file = file;
     this.tensors = tensors;
   }
 
@@ -40,43 +37,46 @@ export class SafetensorsFile {
    * @throws CheckpointError when the file cannot be opened, or the header is too long, is not JSON, or lies about sizes or positions.
    */
   static async open(path: string): Promise<SafetensorsFile> {
-    const handle = await open(path, 'r').catch((cause: unknown) => {
-      throw new CheckpointError(path, `the file cannot be opened (${String(cause)}).`, { cause });
-    });
+    const file = await FileBytes.open(path);
     try {
-      return new SafetensorsFile(path, handle, await readHeader(path, handle));
+      return new SafetensorsFile(file, await readHeader(file));
     } catch (error) {
-      await handle.close();
+      await file.close();
       throw error;
     }
   }
 
-  /** Reads `length` bytes of a tensor from its byte `start` on; the whole tensor by default. */
   async read(tensor: StoredTensor, start = 0, length = tensor.byteLength - start): Promise<Uint8Array> {
-    return readExactly(this.#handle, this.path, tensor.offset + start, length);
+    const placed = this.tensors.get(tensor.name);
+    if (placed === undefined) throw new CheckpointError(this.path, `tensor ${tensor.name} is not in this file.`);
+    if (!(start >= 0 && length >= 0 && start + length <= placed.byteLength)) {
+      throw new RangeError(`bytes ${start} to ${start + length} of a tensor of ${placed.byteLength} bytes`);
+    }
+    return this.#file.read(placed.offset + start, length);
   }
 
   async close(): Promise<void> {
-    await this.#handle.close();
+    await this.#file.close();
   }
 }
 
-async function readHeader(path: string, handle: FileHandle): Promise<Map<string, StoredTensor>> {
-  const { size } = await handle.stat();
+async function readHeader(file: FileBytes): Promise<Map<string, PlacedTensor>> {
+  const { path, size } = file;
   if (size < 8) {
-    throw new CheckpointError(path, `a safetensors file has at least 8 bytes, this one has ${size}.`);
+    throw refusal(path, 'truncated', `a safetensors file has at least 8 bytes, this one has ${size}.`);
   }
-  const prefix = await readExactly(handle, path, 0, 8);
+  const prefix = await file.read(0, 8);
   const declared = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
   if (declared > BigInt(Math.min(MAX_HEADER_BYTES, size - 8))) {
-    throw new CheckpointError(
+    throw refusal(
       path,
+      'safetensors-header',
       `the header claims ${declared} bytes, but the file has ${size}. It is damaged or not a safetensors file.`,
     );
   }
   const headerBytes = Number(declared);
-  const header = parseHeader(path, await readExactly(handle, path, 8, headerBytes));
-  const tensors = new Map<string, StoredTensor>();
+  const header = parseHeader(path, await file.read(8, headerBytes));
+  const tensors = new Map<string, PlacedTensor>();
   for (const [name, entry] of Object.entries(header)) {
     if (name !== '__metadata__') tensors.set(name, checkEntry(path, name, entry, 8 + headerBytes, size));
   }
@@ -88,19 +88,46 @@ function parseHeader(path: string, bytes: Uint8Array): Record<string, unknown> {
   let text: string;
   let header: unknown;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    requireSmallStructure(path, text);
     header = JSON.parse(text);
   } catch (cause) {
-    throw new CheckpointError(path, 'the header is not valid JSON. The file is damaged or not a safetensors file.', {
-      cause,
-    });
+    if (cause instanceof CheckpointError) throw cause;
+    const message = 'the header is not valid JSON. The file is damaged or not a safetensors file.';
+    throw new CheckpointError(path, message, { cause, fault: 'safetensors-header' });
   }
   if (typeof header !== 'object' || header === null || Array.isArray(header)) {
-    throw new CheckpointError(path, 'the header is not a JSON object.');
+    throw refusal(path, 'safetensors-header', 'the header is not a JSON object.');
   }
   const repeated = repeatedKey(text);
-  if (repeated !== undefined) throw new CheckpointError(path, `the header names tensor ${repeated} twice.`);
+  if (repeated !== undefined)
+    throw refusal(path, 'safetensors-header', `the header names tensor ${cut(repeated)} twice.`);
   return header as Record<string, unknown>;
+}
+
+/** Refuses text that would grow to gigabytes when it is parsed: 100 MB of brackets, say. It need not be valid JSON. */
+function requireSmallStructure(path: string, text: string): void {
+  let depth = 0;
+  let tokens = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (inString) {
+      if (character === '\\') at++;
+      else if (character === '"') inString = false;
+    } else if (character === '"') inString = true;
+    else if (character === '{' || character === '[' || character === ',') {
+      tokens++;
+      if (character !== ',') depth++;
+      if (depth > MAX_HEADER_DEPTH || tokens > MAX_HEADER_TOKENS) {
+        throw refusal(
+          path,
+          'safetensors-header',
+          'the header is nested deeper, or has more parts, than that of any model. The file is damaged or not a safetensors file.',
+        );
+      }
+    } else if (character === '}' || character === ']') depth--;
+  }
 }
 
 /**
@@ -129,55 +156,60 @@ function repeatedKey(text: string): string | undefined {
   return undefined;
 }
 
-function checkEntry(path: string, name: string, entry: unknown, dataStart: number, fileSize: number): StoredTensor {
+function checkEntry(path: string, name: string, entry: unknown, dataStart: number, fileSize: number): PlacedTensor {
   const { dtype, shape, data_offsets: offsets } = Object(entry) as Record<string, unknown>;
+  const tensor = `tensor ${cut(name)}`;
   if (!isDtype(dtype)) {
-    throw new CheckpointError(
+    throw refusal(
       path,
-      `tensor ${name} has the type ${JSON.stringify(dtype) ?? 'undefined'}, which is not supported.`,
+      typeof dtype === 'string' ? 'unsupported-dtype' : 'safetensors-header',
+      `${tensor} has the type ${typeof dtype === 'string' ? quoted(dtype) : typeof dtype}, which is not supported.`,
     );
   }
-  if (!isCountList(shape) || !isCountList(offsets) || offsets.length !== 2) {
-    throw new CheckpointError(path, `tensor ${name} has no valid shape and data_offsets.`);
+  if (!isCountList(shape) || !isNumberPair(offsets)) {
+    throw refusal(path, 'safetensors-header', `${tensor} has no valid shape and data_offsets.`);
   }
-  const [begin, end] = offsets as [number, number];
+  const [begin, end] = offsets;
   const byteLength = shape.reduce((product, size) => product * size, dtypeBytes(dtype));
-  if (end - begin !== byteLength || dataStart + end > fileSize) {
-    throw new CheckpointError(
-      path,
-      `tensor ${name} of shape [${shape.join(', ')}] needs ${byteLength} bytes, but its data_offsets are [${begin}, ${end}] in ${fileSize - dataStart} bytes of data.`,
-    );
+  const claim = `${tensor} of shape [${shape.join(', ')}] needs ${byteLength} bytes, but its data_offsets are [${begin}, ${end}] in ${fileSize - dataStart} bytes of data.`;
+  if (!isCountList(offsets) || end < begin) throw refusal(path, 'safetensors-offsets', claim);
+  if (dataStart + end > fileSize) {
+    // Sound but for the end of the file, which is what an interrupted download looks like.
+    const fault = end - begin === byteLength ? 'truncated' : 'safetensors-offsets';
+    throw refusal(path, fault, `${claim} The file is damaged or incomplete; download it again.`);
   }
+  if (end - begin !== byteLength) throw refusal(path, 'safetensors-size', claim);
   return { name, dtype, shape, file: path, offset: dataStart + begin, byteLength };
 }
 
 /** The tensors must fill the data from its first byte to the last, as the format demands: bytes that nobody owns could hold anything. */
-function requireContiguous(path: string, tensors: StoredTensor[], dataStart: number, fileSize: number): void {
+function requireContiguous(path: string, tensors: PlacedTensor[], dataStart: number, fileSize: number): void {
   tensors.sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength);
   let end = dataStart;
-  for (const tensor of tensors) {
-    if (tensor.offset < end)
-      throw new CheckpointError(path, `tensor ${tensor.name} overlaps with the tensor before it.`);
-    if (tensor.offset > end)
-      throw new CheckpointError(path, `${tensor.offset - end} bytes before tensor ${tensor.name} belong to no tensor.`);
-    end = tensor.offset + tensor.byteLength;
+  for (const { name, offset, byteLength } of tensors) {
+    if (offset < end) {
+      throw refusal(path, 'safetensors-offsets', `tensor ${cut(name)} overlaps with the tensor before it.`);
+    }
+    if (offset > end) {
+      const message = `${offset - end} bytes before tensor ${cut(name)} belong to no tensor.`;
+      throw refusal(path, 'safetensors-offsets', message);
+    }
+    end = offset + byteLength;
   }
-  if (end !== fileSize)
-    throw new CheckpointError(path, `${fileSize - end} bytes at the end of the file belong to no tensor.`);
+  if (end !== fileSize) {
+    const message = `${fileSize - end} bytes at the end of the file belong to no tensor.`;
+    throw refusal(path, 'safetensors-offsets', message);
+  }
 }
 
 function isCountList(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
 }
 
-async function readExactly(handle: FileHandle, path: string, position: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await handle.read(bytes, filled, length - filled, position + filled);
-    if (bytesRead === 0)
-      throw new CheckpointError(path, `the file ends after ${position + filled} bytes, while it was read.`);
-    filled += bytesRead;
-  }
-  return bytes;
+function isNumberPair(value: unknown): value is [number, number] {
+  return Array.isArray(value) && value.length === 2 && value.every((item) => typeof item === 'number');
+}
+
+function refusal(path: string, fault: CheckpointFault, message: string): CheckpointError {
+  return new CheckpointError(path, message, { fault });
 }

@@ -1,74 +1,44 @@
 /**
  * Hands out the tensors of a checkpoint one by one, each with the shape that the architecture expects, and knows at the end which were
- * left over. Nothing is read until a weight's values are asked for, and then piece by piece, so that memory does not grow with the checkpoint.
+ * left over. Nothing is read until a weight's values are asked for.
  */
-import { ShapeError, CheckpointError } from '../../errors.ts';
-import { dtypeBytes, toFloat32, type Dtype } from '../../tensor/dtype.ts';
-import type { CheckpointFolder } from './checkpoint-folder.ts';
-import type { StoredTensor } from './safetensors.ts';
+import { CheckpointError, ShapeError } from '../../errors.ts';
+import { dtypeBytes, toFloat32 } from '../../tensor/dtype.ts';
+import type { StoredTensor, TensorFile } from './tensor-file.ts';
+import { addDelta, type Weight } from './weight.ts';
 
-/** Largest piece of a tensor that is in memory at once, in elements (16 MB of float32). */
-const PIECE_ELEMENTS = 4 * 2 ** 20;
+/** A tensor with the file to read it from. */
+export type OpenTensor = { tensor: StoredTensor; file: TensorFile };
 
-/** A tensor that can be read, perhaps made of several stored ones. */
-export type Weight = {
-  /** Unique among the weights of a model: the checkpoint's name, or the joined names. */
-  name: string;
-  shape: readonly number[];
-  /** The type it is stored in; the widest one where several are joined. */
-  dtype: Dtype;
-  /** The values in row-major order, in consecutive pieces. */
-  pieces(): AsyncIterable<Float32Array>;
-};
-
-/** Elements of a tensor of this shape. */
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
-}
-
-/** All values of a weight at once. Only for weights that are small by nature. */
-export async function readAll(weight: Weight): Promise<Float32Array> {
-  const values = new Float32Array(elementCount(weight.shape));
-  let filled = 0;
-  for await (const piece of weight.pieces()) {
-    values.set(piece, filled);
-    filled += piece.length;
-  }
-  return values;
-}
-
-/** Joins weights along their first axis: three [d, d] projections become one [3d, d], three biases [d] one [3d]. */
-export function concatRows(...weights: readonly [Weight, ...Weight[]]): Weight {
-  const [first] = weights;
-  return {
-    name: weights.map((weight) => weight.name).join('+'),
-    shape: [weights.reduce((rows, weight) => rows + (weight.shape[0] ?? 0), 0), ...first.shape.slice(1)],
-    dtype: weights.reduce(
-      (widest, { dtype }) => (dtypeBytes(dtype) > dtypeBytes(widest) ? dtype : widest),
-      first.dtype,
-    ),
-    async *pieces() {
-      for (const weight of weights) yield* weight.pieces();
-    },
-  };
-}
-
-/** The same values under another shape. */
-export function reshape(weight: Weight, shape: readonly number[]): Weight {
-  return { ...weight, shape };
-}
-
-/** Which tensors of a checkpoint have been taken; shared by all cursors of one import. */
+/** The weights of one model under the names the architectures ask for, and which of them have been taken. */
 export class CheckpointWeights {
-  readonly #checkpoint: CheckpointFolder;
+  readonly #tensors: ReadonlyMap<string, OpenTensor>;
+  readonly #deltas: ReadonlyMap<string, OpenTensor>;
+  readonly #where: string;
+  readonly #explainMissing: (name: string) => string;
   readonly #taken = new Set<string>();
 
-  constructor(checkpoint: CheckpointFolder) {
-    this.#checkpoint = checkpoint;
+  /**
+   * @param options.where the folder or files, for messages
+   * @param options.explainMissing what to do about a missing tensor of this name
+   * @param options.deltas tensors that are added to those of the same name
+   */
+  constructor(
+    tensors: ReadonlyMap<string, OpenTensor>,
+    options: {
+      where: string;
+      explainMissing?: (name: string) => string;
+      deltas?: ReadonlyMap<string, OpenTensor>;
+    },
+  ) {
+    this.#tensors = tensors;
+    this.#where = options.where;
+    this.#explainMissing = options.explainMissing ?? (() => 'Is this checkpoint complete and of the expected family?');
+    this.#deltas = options.deltas ?? new Map<string, OpenTensor>();
   }
 
   has(name: string): boolean {
-    return this.#checkpoint.tensors.has(name);
+    return this.#tensors.has(name);
   }
 
   /**
@@ -79,25 +49,22 @@ export class CheckpointWeights {
    */
   take(name: string, shape: readonly number[]): Weight {
     const stored = this.#stored(name);
-    if (stored.shape.length !== shape.length || stored.shape.some((size, axis) => size !== shape[axis])) {
-      throw new ShapeError(name, shape, stored.shape, stored.file);
-    }
-    if (!/^B?F/.test(stored.dtype)) {
-      throw new CheckpointError(
-        stored.file,
-        `tensor ${name} should hold floating-point numbers but is ${stored.dtype}.`,
-      );
-    }
+    const weight = open(stored, name, shape);
     if (this.#taken.has(name))
-      throw new CheckpointError(stored.file, `tensor ${name} is used twice by the architecture.`);
+      throw new CheckpointError(stored.tensor.file, `tensor ${stored.tensor.name} is used twice by the architecture.`);
     this.#taken.add(name);
-    const checkpoint = this.#checkpoint;
-    return { name, shape, dtype: stored.dtype, pieces: () => readPieces(checkpoint, stored) };
+    const delta = this.#deltas.get(name);
+    return delta === undefined ? weight : addDelta(weight, open(delta, name, shape));
+  }
+
+  /** Sizes of a tensor, for those that only the tensor itself knows. */
+  shapeOf(name: string): readonly number[] {
+    return this.#stored(name).tensor.shape;
   }
 
   /** Rows of a table, for tables whose height only the tensor itself knows (spec 4.1: trust the tensor, not the config). */
   rows(name: string): number {
-    return this.#stored(name).shape[0] ?? 0;
+    return this.shapeOf(name)[0] ?? 0;
   }
 
   /** A cursor whose names all begin with `prefix` and a dot. */
@@ -105,24 +72,44 @@ export class CheckpointWeights {
     return new WeightCursor(this, prefix);
   }
 
-  get used(): StoredTensor[] {
-    return [...this.#checkpoint.tensors.values()].filter((tensor) => this.#taken.has(tensor.name));
+  /** Names that have been taken. */
+  get used(): string[] {
+    return [...this.#tensors.keys()].filter((name) => this.#taken.has(name));
   }
 
-  get leftOver(): StoredTensor[] {
-    return [...this.#checkpoint.tensors.values()].filter((tensor) => !this.#taken.has(tensor.name));
+  /** Tensors that have not been taken, by the names the architectures would ask for. */
+  get leftOver(): Map<string, StoredTensor> {
+    const entries = [...this.#tensors].filter(([name]) => !this.#taken.has(name));
+    return new Map(entries.map(([name, { tensor }]) => [name, tensor]));
   }
 
-  #stored(name: string): StoredTensor {
-    const stored = this.#checkpoint.tensors.get(name);
+  #stored(name: string): OpenTensor {
+    const stored = this.#tensors.get(name);
     if (stored === undefined) {
-      throw new CheckpointError(
-        this.#checkpoint.directory,
-        `tensor ${name} is missing. Is this checkpoint complete and of the expected family?`,
-      );
+      throw new CheckpointError(this.#where, `tensor ${name} is missing. ${this.#explainMissing(name)}`);
     }
     return stored;
   }
+}
+
+/** A stored tensor as a weight of this shape. @throws CheckpointError, ShapeError when it is another kind of tensor. */
+function open({ tensor, file }: OpenTensor, name: string, shape: readonly number[]): Weight {
+  if (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis])) {
+    throw new ShapeError(tensor.name, shape, tensor.shape, tensor.file);
+  }
+  if (!/^B?F/.test(tensor.dtype)) {
+    throw new CheckpointError(
+      tensor.file,
+      `tensor ${tensor.name} should hold floating-point numbers but is ${tensor.dtype}.`,
+    );
+  }
+  const bytes = dtypeBytes(tensor.dtype);
+  return {
+    name,
+    shape,
+    dtype: tensor.dtype,
+    read: async (start, count) => toFloat32(await file.read(tensor, start * bytes, count * bytes), tensor.dtype),
+  };
 }
 
 /** A position in the tree of tensor names. */
@@ -147,6 +134,10 @@ export class WeightCursor {
     return this.#weights.rows(`${this.#prefix}.${name}`);
   }
 
+  shapeOf(name: string): readonly number[] {
+    return this.#weights.shapeOf(`${this.#prefix}.${name}`);
+  }
+
   take(name: string, shape: readonly number[]): Weight {
     return this.#weights.take(`${this.#prefix}.${name}`, shape);
   }
@@ -155,12 +146,9 @@ export class WeightCursor {
   takeNorm(name: string, size: number): { weight: Weight; bias: Weight } {
     return { weight: this.take(`${name}.weight`, [size]), bias: this.take(`${name}.bias`, [size]) };
   }
-}
 
-async function* readPieces(checkpoint: CheckpointFolder, tensor: StoredTensor): AsyncGenerator<Float32Array> {
-  const bytes = PIECE_ELEMENTS * dtypeBytes(tensor.dtype);
-  for (let start = 0; start < tensor.byteLength; start += bytes) {
-    const length = Math.min(bytes, tensor.byteLength - start);
-    yield toFloat32(await checkpoint.read(tensor, start, length), tensor.dtype);
+  /** Weight and bias of a linear layer. */
+  takeLinear(name: string, outputs: number, inputs: number): { weight: Weight; bias: Weight } {
+    return { weight: this.take(`${name}.weight`, [outputs, inputs]), bias: this.take(`${name}.bias`, [outputs]) };
   }
 }

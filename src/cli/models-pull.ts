@@ -1,0 +1,206 @@
+/**
+ * `minigpt models pull`: fetches a published model into the hub cache and imports it from there.
+ *
+ * What can be refused is refused in the order of its cost: the id, a pack that is there, the config, the room on the disk; only then come
+ * the weights. The download is kept, so that the same model can be imported again in another precision.
+ */
+import { DownloadError, UsageError } from '../errors.ts';
+import type { ObjectReader } from '../pack/object-reader.ts';
+import type { Family, Precision } from '../pack/model-declaration.ts';
+import type { DownloadMeans } from '../store/download/download.ts';
+import { HttpClient } from '../store/download/http-client.ts';
+import { fetchPlainFile } from '../store/download/plain-file.ts';
+import { waitInRealTime } from '../store/download/retries.ts';
+import { fetchCheckpoint } from '../store/hub/checkpoint-files.ts';
+import { HubRepository } from '../store/hub/hub-repository.ts';
+import { readHubSettings, type HubSettings } from '../store/hub/hub-settings.ts';
+import { isRepositoryName } from '../store/hub/repository-name.ts';
+import { findKnownModel, type ModelSource } from '../store/known-models.ts';
+import { requirePackId } from '../store/pack-id.ts';
+import { listPacks } from '../store/packs.ts';
+import { formatBytes } from './byte-size.ts';
+import { DownloadProgress } from './download-progress.ts';
+import { Interruption } from './interruption.ts';
+import type { PullFlags } from './models.ts';
+import { Terminal } from './terminal.ts';
+
+/** Makes a pack from sources on this disk, overlaid in their order. */
+export type ImportPack = (
+  sources: readonly string[],
+  flags: { as: string; precision: Precision; family?: Family },
+) => Promise<void>;
+
+/** What is to be pulled. `family` is undefined where the checkpoint itself must tell. */
+type Order = {
+  id: string;
+  family: Family | undefined;
+  introduction: readonly string[];
+  sources: readonly ModelSource[];
+};
+
+/** The models whose config.json says that this program can import them, with the language models inside. */
+const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
+  'blip-2': ['opt', 't5'],
+  instructblip: ['t5', 'llama'],
+};
+
+/** Pulls the model that `name` stands for: an id of ours or a repository of the hub. */
+export async function pullModel(name: string, flags: PullFlags, importPack: ImportPack): Promise<void> {
+  const terminal = new Terminal(process.stderr);
+  const order = await findOrder(name, flags);
+  if (await isHere(order.id, flags, terminal)) return;
+  const interruption = new Interruption();
+  const progress = new DownloadProgress(terminal, process.stderr);
+  let paths: string[];
+  try {
+    for (const line of order.introduction) terminal.say(line);
+    const settings = await readHubSettings();
+    paths = await fetchSources(order, settings, terminal, {
+      http: clientOf(settings),
+      wait: waitInRealTime,
+      observer: progress,
+      signal: interruption.signal,
+    });
+  } catch (error) {
+    const { interrupted } = interruption;
+    if (interrupted === undefined) throw error;
+    progress.stop();
+    terminal.say(`${interrupted.word}; what was fetched is kept, and the same command goes on from there`);
+    process.exitCode = interrupted.exitCode;
+    return;
+  } finally {
+    progress.stop();
+    interruption.release();
+  }
+  const { family } = order;
+  await importPack(paths, {
+    as: order.id,
+    precision: flags.precision ?? 'fp32',
+    ...(family !== undefined && { family }),
+  });
+}
+
+async function findOrder(name: string, flags: PullFlags): Promise<Order> {
+  const known = await findKnownModel(name);
+  let order: Order;
+  if (known !== undefined) {
+    const introduction = [`${known.id}: ${known.description}`, `licence: ${known.licence}. ${known.terms}`];
+    order = { id: known.id, family: known.family, introduction, sources: known.sources };
+  } else if (isRepositoryName(name)) {
+    const source: ModelSource = {
+      kind: 'checkpoint',
+      repository: name,
+      revision: 'main',
+      format: undefined,
+      bytes: undefined,
+    };
+    order = { id: name.split('/')[1] ?? name, family: undefined, introduction: [], sources: [source] };
+  } else if (flags.as === undefined && (await listPacks()).some(({ id }) => id === name)) {
+    // Nothing can be fetched, but what is asked for is there.
+    order = { id: name, family: undefined, introduction: [], sources: [] };
+  } else {
+    throw new UsageError(
+      `there is no published model known as "${name}". "minigpt models list --available" shows the known ones; any other is named by its repository on the hub, as org/name.`,
+    );
+  }
+  if (flags.as !== undefined) order = { ...order, id: flags.as };
+  requirePackId(order.id);
+  return flags.revision === undefined ? order : atRevision(order, flags.revision);
+}
+
+function atRevision(order: Order, revision: string): Order {
+  const [source, ...others] = order.sources.filter(({ kind }) => kind !== 'address');
+  if (source === undefined || others.length > 0) {
+    throw new UsageError('--revision is for a model from one repository; this one is made from several, or from none.');
+  }
+  return { ...order, sources: order.sources.map((other) => (other === source ? { ...source, revision } : other)) };
+}
+
+/** Says so where the pack is there already. */
+async function isHere(id: string, flags: PullFlags, terminal: Terminal): Promise<boolean> {
+  const listed = (await listPacks()).find((pack) => pack.id === id);
+  if (listed === undefined) return false;
+  const { pack, directory, error } = listed;
+  if (pack === undefined) throw new UsageError(`${error ?? directory} It can be removed with: minigpt models rm ${id}`);
+  const { precision } = pack.declaration;
+  if (flags.precision !== undefined && flags.precision !== precision) {
+    throw new UsageError(
+      `${id} is here already, stored as ${precision}. To have it as ${flags.precision} too, give that one another id with --as.`,
+    );
+  }
+  terminal.say(
+    listed.embedded
+      ? `${id} is part of minigpt: there is nothing to fetch`
+      : `${id} is here already, stored as ${precision}: ${directory}`,
+  );
+  return true;
+}
+
+/** The token goes to the hub that was asked for, and nowhere else. */
+function clientOf({ endpoint, token }: HubSettings): HttpClient {
+  const { origin } = new URL(endpoint);
+  return new HttpClient({
+    authorization: (url) => (token !== undefined && url.origin === origin ? `Bearer ${token}` : undefined),
+  });
+}
+
+/** Fetches every source in order, and gives the paths that the importer takes. */
+async function fetchSources(
+  order: Order,
+  settings: HubSettings,
+  terminal: Terminal,
+  means: DownloadMeans,
+): Promise<string[]> {
+  const paths: string[] = [];
+  const kept = new Set<string>();
+  for (const source of order.sources) {
+    if (source.kind === 'address') {
+      const path = await fetchPlainFile(source.url, { name: source.name, offline: settings.offline }, means);
+      terminal.say(`${source.name} is here: ${path}`);
+      paths.push(path);
+      continue;
+    }
+    const repository = await HubRepository.open(source.repository, source.revision, settings, means);
+    const { name, revision, commit } = repository;
+    kept.add(repository.cacheFolder);
+    terminal.say(`${name} at ${revision} is ${commit.slice(0, 12)}${settings.offline ? ' in the cache' : ''}`);
+    const onFile: Parameters<HubRepository['fetch']>[1] = ({ path, bytes, checksum }) =>
+      terminal.say(`fetched ${path} (${formatBytes(bytes ?? 0)}, ${checksum?.kind ?? 'no checksum'} as published)`);
+    if (source.kind === 'files') {
+      await repository.fetch(source.files, onFile);
+      paths.push(...source.files.map((file) => repository.path(file)));
+      continue;
+    }
+    const onPlan = (files: readonly string[]): void => {
+      const bytes = files.reduce((sum, file) => sum + (repository.files.get(file)?.bytes ?? 0), 0);
+      terminal.say(
+        `the checkpoint has ${files.length} files${bytes === 0 ? '' : ` of together ${formatBytes(bytes)}`}`,
+      );
+    };
+    // A part of a model that we know needs no look at its config; any other repository may hold anything.
+    const onConfig =
+      order.family === undefined ? (config: ObjectReader) => requireArchitecture(config, name) : undefined;
+    paths.push(
+      await fetchCheckpoint(repository, { format: source.format, onPlan, onFile, ...(onConfig && { onConfig }) }),
+    );
+  }
+  for (const folder of kept)
+    terminal.say(`the download stays in ${folder}; it is not needed once the model is imported`);
+  return paths;
+}
+
+/** @throws DownloadError for a model that cannot be imported anyway. */
+function requireArchitecture(config: ObjectReader, repository: string): void {
+  const type = config.has('model_type') ? config.string('model_type') : 'no model_type';
+  const text = config.objectOrEmpty('text_config');
+  const textType = text.has('model_type') ? text.string('model_type') : undefined;
+  const languages = Object.hasOwn(ARCHITECTURES, type) ? ARCHITECTURES[type] : undefined;
+  if (languages !== undefined && (textType === undefined || languages.includes(textType))) return;
+  const known = Object.entries(ARCHITECTURES).map(([name, names]) => `${name} (with ${names.join(' or ')})`);
+  const found = textType === undefined ? type : `${type} with ${textType}`;
+  throw new DownloadError(
+    repository,
+    'wrong-content',
+    `config.json describes ${found}, but this version imports ${known.join(' and ')}. The weights were not fetched.`,
+  );
+}

@@ -1,0 +1,70 @@
+/** Everything of a model that has to do with text: its prompt family and its tokenizers, in both directions. */
+import { join } from 'node:path';
+import { PackError } from '../errors.ts';
+import { stopSequences } from '../language/stop-sequences.ts';
+import type { Pack } from '../pack/model-declaration.ts';
+import { loadPromptFamily, type Prompt, type PromptFamily } from '../prompt/prompt-family.ts';
+import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { TokenizedPrompt } from './model.ts';
+
+/** Longest instruction that the Q-Former was trained with; of a longer one the end is kept (LAVIS `max_txt_len`, truncation side left). */
+const MAX_INSTRUCTION_TOKENS = 128;
+
+export class ModelTexts {
+  readonly prompts: PromptFamily;
+  /** Ids that end an answer beside the pack's end ids. */
+  readonly stopSequences: readonly (readonly number[])[];
+  readonly #tokenizer: Tokenizer;
+  readonly #qformerTokenizer: Tokenizer | undefined;
+
+  private constructor(
+    prompts: PromptFamily,
+    tokenizer: Tokenizer,
+    qformerTokenizer: Tokenizer | undefined,
+    directory: string,
+  ) {
+    this.prompts = prompts;
+    this.#tokenizer = tokenizer;
+    this.#qformerTokenizer = qformerTokenizer;
+    this.stopSequences = stopSequences(
+      prompts.stopTokens,
+      (token) => tokenizer.tokenId(token),
+      join(directory, 'tokenizer.json'),
+    );
+  }
+
+  /** @throws PackError when a file is missing or damaged, or the pack has no language model. */
+  static async load({ directory, declaration }: Pack): Promise<ModelTexts> {
+    const { promptFamily, readsInstruction } = declaration;
+    if (promptFamily === undefined) throw new PackError(directory, 'this pack has no language model to speak to.');
+    const [prompts, tokenizer, qformerTokenizer] = await Promise.all([
+      loadPromptFamily(promptFamily),
+      loadTokenizer(directory),
+      readsInstruction ? loadTokenizer(join(directory, 'qformer_tokenizer')) : undefined,
+    ]);
+    return new ModelTexts(prompts, tokenizer, qformerTokenizer, directory);
+  }
+
+  /** Token ids of each text segment of a prompt, null for the image; and of the instruction where the Q-Former reads one. */
+  tokenize(prompt: Prompt): TokenizedPrompt {
+    const segments = prompt.segments.map((segment) =>
+      segment.type === 'image'
+        ? null
+        : this.#tokenizer.encode(segment.text, { addSpecialTokens: segment.addSpecialTokens }),
+    );
+    const instruction = this.#qformerTokenizer?.encode(prompt.instruction ?? '', { addSpecialTokens: true });
+    return { text: prompt.text, segments, instruction: instruction && keepEnd(instruction) };
+  }
+
+  /** The text of generated ids, special tokens left out; not yet cleaned up. */
+  decode(tokenIds: readonly number[]): string {
+    return this.#tokenizer.decode(tokenIds);
+  }
+}
+
+/** Of a long instruction its last tokens, behind its start token. */
+function keepEnd(ids: number[]): number[] {
+  return ids.length <= MAX_INSTRUCTION_TOKENS
+    ? ids
+    : [...ids.slice(0, 1), ...ids.slice(ids.length - MAX_INSTRUCTION_TOKENS + 1)];
+}

@@ -1,0 +1,115 @@
+/**
+ * LLaMA, the decoder-only language model of Vicuna and LLaMA-2-chat (spec 4.3; https://arxiv.org/abs/2302.13971; transformers
+ * modeling_llama.py). Pre-norm with RMSNorm, rotary positions, SwiGLU, no biases, a head of its own. Reads embeddings.
+ *
+ * B rows, S new positions, M length of the cache, H heads of size Dh, Hk key/value heads, d hidden size, F feed-forward size, V vocabulary rows.
+ */
+import { add, linearWithoutBias, positionOfEachRow, split } from '../graph/operators.ts';
+import type { GraphBuilder } from '../graph/builder.ts';
+import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
+import { multiply, silu } from '../graph/gates.ts';
+import { rmsNorm } from '../graph/rms-norm.ts';
+import { buildRotaryTables, rotaryAttention } from '../graph/rotary.ts';
+import type { Value } from '../graph/value.ts';
+import { concatRows, mergeLora, type Weight } from '../read/weight.ts';
+import type { WeightCursor } from '../read/weights.ts';
+import type { LlamaConfig } from './llama-config.ts';
+
+/** The token embeddings, a table of rows [V, d]. */
+export function takeLlamaEmbeddings(weights: WeightCursor, config: LlamaConfig): Weight {
+  return weights.take('model.embed_tokens.weight', [weights.rows('model.embed_tokens.weight'), config.hiddenSize]);
+}
+
+/**
+ * Builds `decoder`: inputs_embeds and the cache -> logits [B, V] of one position of each row, and the updated cache. Positions count from
+ * the row's own beginning.
+ *
+ * @param weights cursor at the language model; low-rank adaptations beside a projection are merged into it
+ */
+export function buildLlamaDecoder(
+  g: GraphBuilder,
+  weights: WeightCursor,
+  config: LlamaConfig,
+  tokenEmbeddings: Weight,
+): void {
+  const { hiddenSize: d, numHiddenLayers, rmsNormEps, numKeyValueHeads, headDim } = config;
+  const model = weights.at('model');
+  const inputs = declareDecoderInputs(g, d);
+  const rotary = buildRotaryTables(g, config, headDim);
+  let hidden = inputs.inputsEmbeds; // [B, S, d]
+
+  for (let n = 0; n < numHiddenLayers; n++) {
+    const isLast = n === numHiddenLayers - 1;
+    const layer = model.at(`layers.${n}`);
+    const normalized = rmsNorm(g, hidden, layer.take('input_layernorm.weight', [d]), rmsNormEps); // [B, S, d]
+    const projected = projectQkv(g, layer.at('self_attn'), normalized, config);
+    const cache = layerCache(g, n, numKeyValueHeads, headDim);
+    let attended = rotaryAttention(g, n, { ...projected, ...cache, ...inputs }, config, rotary); // [B, S, H·Dh]
+    if (isLast) {
+      attended = positionOfEachRow(g, attended, inputs.logitPositions); // [B, H·Dh]
+      hidden = positionOfEachRow(g, hidden, inputs.logitPositions); // [B, d]
+    }
+    hidden = add(g, hidden, linearWithoutBias(g, attended, takeProjection(layer.at('self_attn'), 'o_proj', config))); // [B, S, d]
+    const middle = rmsNorm(g, hidden, layer.take('post_attention_layernorm.weight', [d]), rmsNormEps); // [B, S, d]
+    hidden = add(g, hidden, feedForward(g, layer.at('mlp'), middle, config)); // [B, S, d]
+  }
+  const normalized = rmsNorm(g, hidden, model.take('norm.weight', [d]), rmsNormEps); // [B, d]
+  g.output('logits', linearWithoutBias(g, normalized, takeHead(weights, config, tokenEmbeddings))); // [B, V]
+}
+
+/** `down(silu(gate·x) * (up·x))`. */
+function feedForward(
+  g: GraphBuilder,
+  weights: WeightCursor,
+  x: Value,
+  { hiddenSize: d, intermediateSize: F }: LlamaConfig,
+): Value {
+  const gate = silu(g, linearWithoutBias(g, x, weights.take('gate_proj.weight', [F, d]))); // [B, S, F]
+  const up = linearWithoutBias(g, x, weights.take('up_proj.weight', [F, d])); // [B, S, F]
+  return linearWithoutBias(g, multiply(g, gate, up), weights.take('down_proj.weight', [d, F])); // [B, S, d]
+}
+
+/** Queries [B, S, H·Dh], keys and values [B, S, Hk·Dh]; in one product where they are equally wide. */
+function projectQkv(
+  g: GraphBuilder,
+  weights: WeightCursor,
+  x: Value,
+  config: LlamaConfig,
+): { query: Value; key: Value; value: Value } {
+  const q = takeProjection(weights, 'q_proj', config);
+  const k = takeProjection(weights, 'k_proj', config);
+  const v = takeProjection(weights, 'v_proj', config);
+  if (config.numKeyValueHeads === config.numAttentionHeads) {
+    const joined = linearWithoutBias(g, x, concatRows(q, k, v)); // [B, S, 3·H·Dh]
+    const [query, key, value] = split(g, joined, 3) as [Value, Value, Value];
+    return { query, key, value };
+  }
+  const [key, value] = split(g, linearWithoutBias(g, x, concatRows(k, v)), 2) as [Value, Value];
+  return { query: linearWithoutBias(g, x, q), key, value };
+}
+
+type Projection = 'q_proj' | 'k_proj' | 'v_proj' | 'o_proj';
+
+/** A projection of the attention, with its low-rank adaptation merged in where the checkpoint has one (MiniGPT-v2: q and v). */
+function takeProjection(weights: WeightCursor, name: Projection, config: LlamaConfig): Weight {
+  const { hiddenSize: d, numAttentionHeads, numKeyValueHeads, headDim, lora } = config;
+  const queryWidth = numAttentionHeads * headDim;
+  const shapes = {
+    q_proj: [queryWidth, d],
+    k_proj: [numKeyValueHeads * headDim, d],
+    v_proj: [numKeyValueHeads * headDim, d],
+    o_proj: [d, queryWidth],
+  } as const;
+  const [outputs, inputs] = shapes[name];
+  const base = weights.take(`${name}.weight`, [outputs, inputs]);
+  if (lora === undefined || !weights.has(`${name}.lora_A.weight`)) return base;
+  const loraA = weights.take(`${name}.lora_A.weight`, [lora.rank, inputs]);
+  const loraB = weights.take(`${name}.lora_B.weight`, [outputs, lora.rank]);
+  return mergeLora(base, loraA, loraB, lora.alpha / lora.rank);
+}
+
+/** The output head; the token embeddings where the config ties them. */
+function takeHead(weights: WeightCursor, config: LlamaConfig, tokenEmbeddings: Weight): Weight {
+  if (config.tieWordEmbeddings) return tokenEmbeddings;
+  return weights.take('lm_head.weight', [weights.rows('lm_head.weight'), config.hiddenSize]);
+}

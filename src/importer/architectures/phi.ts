@@ -1,0 +1,157 @@
+/**
+ * Phi-2, and TinyGPT-V's variant of it (spec 4.4, 4.5; transformers modeling_phi.py; https://arxiv.org/abs/2312.16862). Attention and
+ * feed-forward part read the same normalised input side by side; positions turn a part of each head; every layer has biases, the head too.
+ *
+ * TinyGPT-V normalises queries and keys per head before they are turned, and the attention's result before it is added; and it was
+ * trained with a low-rank adaptation of `query_key_value` and `dense`, which is merged here.
+ *
+ * B rows, S new positions, M length of the cache, H heads of size Dh, d hidden size, F feed-forward size, V vocabulary rows.
+ */
+import { add, layerNorm, linear, linearWithoutBias, positionOfEachRow, reshape, split } from '../graph/operators.ts';
+import { biasTanhGelu } from '../graph/gates.ts';
+import type { GraphBuilder } from '../graph/builder.ts';
+import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
+import { rmsNorm } from '../graph/rms-norm.ts';
+import { buildRotaryTables, rotaryAttention } from '../graph/rotary.ts';
+import type { Value } from '../graph/value.ts';
+import { concatRows, constantWeight, mergeLora, reorderRows, type Weight } from '../read/weight.ts';
+import type { WeightCursor } from '../read/weights.ts';
+import type { PhiConfig } from './phi-config.ts';
+
+/** TinyGPT-V's norms on queries and keys, and the one behind the attention. */
+const HEAD_NORM_EPS = 1e-5;
+const POST_NORM_EPS = 1e-6;
+
+/** The token embeddings, a table of rows [V, d]. */
+export function takePhiEmbeddings(weights: WeightCursor, config: PhiConfig): Weight {
+  return weights.take('model.embed_tokens.weight', [weights.rows('model.embed_tokens.weight'), config.hiddenSize]);
+}
+
+/**
+ * Builds `decoder`: inputs_embeds and the cache -> logits [B, V] of one position of each row, and the updated cache. Positions count from
+ * the row's own beginning.
+ *
+ * @param weights cursor at the language model, in any of the three published layouts of the attention
+ */
+export function buildPhiDecoder(g: GraphBuilder, weights: WeightCursor, config: PhiConfig): void {
+  const { hiddenSize: d, numHiddenLayers, numAttentionHeads: H, headDim, layerNormEps, hasTinyGptVNorms } = config;
+  const model = weights.at('model');
+  const inputs = declareDecoderInputs(g, d);
+  const rotary = buildRotaryTables(g, config, config.rotaryDim);
+  let hidden = inputs.inputsEmbeds; // [B, S, d]
+
+  for (let n = 0; n < numHiddenLayers; n++) {
+    const isLast = n === numHiddenLayers - 1;
+    const layer = model.at(`layers.${n}`);
+    const selfAttn = layer.at('self_attn');
+    let normalized = layerNorm(g, hidden, layer.takeNorm('input_layernorm', d), layerNormEps); // [B, S, d]
+    const qkv = linear(g, normalized, takeQkvWeight(selfAttn, config), takeQkvBias(selfAttn, config)); // [B, S, 3d]
+    const cache = layerCache(g, n, H, headDim);
+    let [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, S, d] each
+    if (hasTinyGptVNorms) {
+      query = normalizeHeads(g, selfAttn, 'q_layernorm', query, config); // [B, S, d]
+      key = normalizeHeads(g, selfAttn, 'k_layernorm', key, config); // [B, S, d]
+    }
+    let attended = rotaryAttention(g, n, { query, key, value, ...cache, ...inputs }, config, rotary); // [B, S, d]
+    if (isLast) {
+      attended = positionOfEachRow(g, attended, inputs.logitPositions); // [B, d]
+      normalized = positionOfEachRow(g, normalized, inputs.logitPositions); // [B, d]
+      hidden = positionOfEachRow(g, hidden, inputs.logitPositions); // [B, d]
+    }
+    attended = linear(g, attended, takeDense(selfAttn, config), selfAttn.take('dense.bias', [d])); // [B, S, d]
+    if (hasTinyGptVNorms) {
+      attended = rmsNorm(g, attended, takeOr(layer, 'post_layernorm.weight', [d], 1), POST_NORM_EPS); // [B, S, d]
+    }
+    hidden = add(g, add(g, hidden, attended), feedForward(g, layer.at('mlp'), normalized, config)); // [B, S, d]
+  }
+  const normalized = layerNorm(g, hidden, model.takeNorm('final_layernorm', d), layerNormEps); // [B, d]
+  const head = weights.takeLinear('lm_head', weights.rows('lm_head.weight'), d);
+  g.output('logits', linear(g, normalized, head.weight, head.bias)); // [B, V]
+}
+
+function feedForward(
+  g: GraphBuilder,
+  weights: WeightCursor,
+  x: Value,
+  { hiddenSize: d, intermediateSize: F }: PhiConfig,
+): Value {
+  const fc1 = weights.takeLinear('fc1', F, d);
+  const fc2 = weights.takeLinear('fc2', d, F);
+  const inner = biasTanhGelu(g, linearWithoutBias(g, x, fc1.weight), fc1.bias); // [B, S, F]
+  return linear(g, inner, fc2.weight, fc2.bias); // [B, S, d]
+}
+
+/** Layer norm over the features of each head. */
+function normalizeHeads(
+  g: GraphBuilder,
+  weights: WeightCursor,
+  name: 'q_layernorm' | 'k_layernorm',
+  x: Value,
+  { numAttentionHeads: H, headDim }: PhiConfig,
+): Value {
+  const norm = {
+    weight: takeOr(weights, `${name}.weight`, [headDim], 1),
+    bias: takeOr(weights, `${name}.bias`, [headDim], 0),
+  };
+  const heads = reshape(g, x, [0, 0, H, headDim], [...x.shape.slice(0, -1), H, headDim]); // [B, S, H, Dh]
+  return reshape(g, layerNorm(g, heads, norm, HEAD_NORM_EPS), [0, 0, H * headDim], x.shape); // [B, S, d]
+}
+
+/** A vector that a checkpoint may leave out because it was never trained. */
+function takeOr(weights: WeightCursor, name: string, shape: readonly number[], value: number): Weight {
+  return weights.has(name) ? weights.take(name, shape) : constantWeight(`untrained.${name}`, shape, value);
+}
+
+/**
+ * Queries of all heads, then keys, then values: [3·H·Dh, d]. The layouts keep them in this order (`Wqkv`), per head (`query_key_value`), or
+ * apart. The adaptation is of the layout per head, so its rows are brought into this order too.
+ */
+function takeQkvWeight(weights: WeightCursor, config: PhiConfig): Weight {
+  const { hiddenSize: d, lora } = config;
+  const rows = 3 * d;
+  const base = joinQkv(weights, 'weight', [rows, d], [d, d], config);
+  const name = 'query_key_value.lora';
+  if (lora === undefined || !weights.has(`${name}_A.weight`)) return base;
+  const loraA = weights.take(`${name}_A.weight`, [lora.rank, d]);
+  const loraB = reorderRows(weights.take(`${name}_B.weight`, [rows, lora.rank]), fromPerHead(config), 'by-role');
+  return mergeLora(base, loraA, loraB, lora.alpha / lora.rank);
+}
+
+function takeQkvBias(weights: WeightCursor, config: PhiConfig): Weight {
+  const { hiddenSize: d } = config;
+  return joinQkv(weights, 'bias', [3 * d], [d], config);
+}
+
+function joinQkv(
+  weights: WeightCursor,
+  part: 'weight' | 'bias',
+  joined: readonly number[],
+  single: readonly number[],
+  config: PhiConfig,
+): Weight {
+  if (weights.has(`Wqkv.${part}`)) return weights.take(`Wqkv.${part}`, joined);
+  if (weights.has(`query_key_value.${part}`))
+    return reorderRows(weights.take(`query_key_value.${part}`, joined), fromPerHead(config), 'by-role');
+  const [q, k, v] = ['q_proj', 'k_proj', 'v_proj'].map((name) => weights.take(`${name}.${part}`, single)) as [
+    Weight,
+    Weight,
+    Weight,
+  ];
+  return concatRows(q, k, v);
+}
+
+/** Where each row of [role, head, feature] stands in [head, role, feature]. */
+function fromPerHead({ numAttentionHeads: H, headDim }: PhiConfig): number[] {
+  const order: number[] = [];
+  for (let role = 0; role < 3; role++)
+    for (let head = 0; head < H; head++)
+      for (let feature = 0; feature < headDim; feature++) order.push((head * 3 + role) * headDim + feature);
+  return order;
+}
+
+function takeDense(weights: WeightCursor, { hiddenSize: d, lora }: PhiConfig): Weight {
+  const base = weights.take('dense.weight', [d, d]);
+  if (lora === undefined || !weights.has('dense.lora_A.weight')) return base;
+  const loraA = weights.take('dense.lora_A.weight', [lora.rank, d]);
+  return mergeLora(base, loraA, weights.take('dense.lora_B.weight', [d, lora.rank]), lora.alpha / lora.rank);
+}

@@ -1,0 +1,41 @@
+/** What every decoder-only graph is fed with, under one set of names (spec 11.1): embeddings, lengths and the cache. */
+import type { GraphBuilder } from './builder.ts';
+import type { Value } from './value.ts';
+
+export type DecoderInputs = {
+  /** [B, S, d] */
+  inputsEmbeds: Value;
+  /** int64 [B, S]: where each new position stands in its row. */
+  positionIds: Value;
+  /** int64 [B]: the position of each row whose logits are wanted. */
+  logitPositions: Value;
+  /** int32 [B]: positions of each row after this step, less one. */
+  seqlensK: Value;
+  /** int32 [1]: the greatest number of positions of any row after this step. */
+  totalSequenceLength: Value;
+};
+
+/** Declares the inputs that do not belong to a layer. */
+export function declareDecoderInputs(g: GraphBuilder, hiddenSize: number): DecoderInputs {
+  return {
+    inputsEmbeds: g.input('inputs_embeds', 'float', ['B', 'S', hiddenSize]),
+    positionIds: g.input('position_ids', 'int64', ['B', 'S']),
+    logitPositions: g.input('logit_positions', 'int64', ['B']),
+    seqlensK: g.input('seqlens_k', 'int32', ['B']),
+    totalSequenceLength: g.input('total_sequence_length', 'int32', [1]),
+  };
+}
+
+/** Declares the cache of one layer, [B, heads, M, headDim] for keys and values. */
+export function layerCache(
+  g: GraphBuilder,
+  layer: number,
+  heads: number,
+  headDim: number,
+): { pastKey: Value; pastValue: Value } {
+  const shape = ['B', heads, 'M', headDim];
+  return {
+    pastKey: g.input(`past_key_values.${layer}.key`, 'float', shape),
+    pastValue: g.input(`past_key_values.${layer}.value`, 'float', shape),
+  };
+}

@@ -1,0 +1,67 @@
+/**
+ * LAVIS: `eva_vit_g.pth` as a bare state dict, and the files that hold what was trained around it (spec 1.1, 2.3, 3). MiniGPT-4 and
+ * TinyGPT-V read the same files.
+ */
+import type { NameRule } from './name-rule.ts';
+
+/** The image encoder, with and without the prefix it has inside a larger model. */
+const VISION: readonly NameRule[] = [
+  { pattern: /^(?:visual_encoder\.)?cls_token$/, name: 'vision_model.embeddings.class_embedding' },
+  { pattern: /^(?:visual_encoder\.)?pos_embed$/, name: 'vision_model.embeddings.position_embedding' },
+  { pattern: /^(?:visual_encoder\.)?patch_embed\.proj\./, name: 'vision_model.embeddings.patch_embedding.' },
+  {
+    pattern: /^(?:visual_encoder\.)?blocks\.(\d+)\.norm([12])\./,
+    name: 'vision_model.encoder.layers.$1.layer_norm$2.',
+  },
+  {
+    pattern: /^(?:visual_encoder\.)?blocks\.(\d+)\.attn\.proj\./,
+    name: 'vision_model.encoder.layers.$1.self_attn.projection.',
+  },
+  {
+    pattern: /^(?:visual_encoder\.)?blocks\.(\d+)\.attn\.(qkv\.weight|qkv\.bias|q_bias|v_bias)$/,
+    name: 'vision_model.encoder.layers.$1.self_attn.$2',
+  },
+  { pattern: /^(?:visual_encoder\.)?blocks\.(\d+)\.mlp\./, name: 'vision_model.encoder.layers.$1.mlp.' },
+  {
+    pattern: /^(?:visual_encoder\.)?(norm|fc_norm|head)\./,
+    unneeded: "the classifier of the image encoder's own training",
+  },
+  {
+    pattern: /^(?:visual_encoder\.)?(mask_token|rel_pos_bias\..*|blocks\.\d+\.attn\.relative_position_.*)$/,
+    unneeded: "part of the image encoder's own training",
+  },
+  { pattern: /^ln_vision\./, name: 'vision_model.post_layernorm.' },
+];
+
+const QFORMER: readonly NameRule[] = [
+  { pattern: /\.position_ids$/, unneeded: 'a buffer that only counts positions' },
+  { pattern: /^query_tokens$/, name: 'query_tokens' },
+  { pattern: /^Qformer\.bert\.embeddings\.LayerNorm\./, name: 'qformer.layernorm.' },
+  { pattern: /^Qformer\.bert\.embeddings\./, name: 'qformer.embeddings.' },
+  {
+    pattern: /^Qformer\.bert\.encoder\.layer\.(\d+)\.(attention|crossattention)\.self\./,
+    name: 'qformer.encoder.layer.$1.$2.attention.',
+  },
+  { pattern: /^Qformer\.bert\.encoder\.layer\./, name: 'qformer.encoder.layer.' },
+  { pattern: /^Qformer\.cls\.predictions\.decoder\.bias$/, unneeded: 'the same as Qformer.cls.predictions.bias' },
+  { pattern: /^Qformer\.cls\./, name: 'qformer.cls.' },
+  { pattern: /^vision_proj\./, name: 'vision_projection.' },
+  { pattern: /^text_proj\./, name: 'text_projection.' },
+  { pattern: /^itm_head\./, name: 'itm_head.' },
+  { pattern: /^temp$/, unneeded: 'the temperature of the contrastive training' },
+];
+
+/** A LAVIS model; its projection is the one into its own language model. */
+export const LAVIS_NAMES: readonly NameRule[] = [
+  ...VISION,
+  ...QFORMER,
+  { pattern: /^(?:opt|t5|llm)_proj\./, name: 'language_projection.' },
+  { pattern: /^(?:opt|t5|llm)_model\./, name: 'language_model.' },
+];
+
+/** What a model with another language model takes of a LAVIS file: all but the projection. */
+export const LAVIS_PARTS_NAMES: readonly NameRule[] = [
+  ...VISION,
+  ...QFORMER,
+  { pattern: /^(?:opt|t5|llm)_proj\./, unneeded: 'a projection into another language model' },
+];

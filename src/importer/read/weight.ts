@@ -1,0 +1,183 @@
+/**
+ * A tensor as the architectures take it: a shape, and values that are read only when they are written into the pack, a piece at a time.
+ *
+ * Weights are put together without reading anything: joined, cut, reordered, summed. Memory stays at a few pieces, whatever the size.
+ */
+import { dtypeBytes, type Dtype } from '../../tensor/dtype.ts';
+import { float16ToFloat32, float32ToFloat16 } from '../../tensor/float16.ts';
+
+/** Largest piece of a tensor that is in memory at once, in elements (16 MB of float32). */
+const PIECE_ELEMENTS = 4 * 2 ** 20;
+
+export type Weight = {
+  /** Unique among the weights of a model: the checkpoint's name, or one made of the names it is put together from. */
+  name: string;
+  shape: readonly number[];
+  /** The type it is stored in; the widest one where several are joined. */
+  dtype: Dtype;
+  /** Kept in float32 whatever the pack's precision: a table that was computed, not trained. */
+  exact?: true;
+  /** `count` elements from element `start` on, in row-major order. */
+  read(start: number, count: number): Promise<Float32Array>;
+};
+
+/** Elements of a tensor of this shape. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/**
+ * All values in consecutive pieces of at most 16 MB.
+ *
+ * @param multiple each piece but the last holds a multiple of so many elements: whole rows, for example.
+ */
+export async function* readPieces(weight: Weight, multiple = 1): AsyncGenerator<Float32Array> {
+  const elements = elementCount(weight.shape);
+  const size = Math.max(Math.floor(PIECE_ELEMENTS / multiple), 1) * multiple;
+  for (let start = 0; start < elements; start += size) yield weight.read(start, Math.min(size, elements - start));
+}
+
+/** All values of a weight at once. Only for weights that are small by nature. */
+export async function readAll(weight: Weight): Promise<Float32Array> {
+  return weight.read(0, elementCount(weight.shape));
+}
+
+/** A weight with these values, for what the checkpoint leaves to be understood: a norm that was never trained is ones and zeros. */
+export function constantWeight(name: string, shape: readonly number[], value: number): Weight {
+  return { name, shape, dtype: 'F32', read: async (_, count) => new Float32Array(count).fill(value) };
+}
+
+/** A weight with values that were computed at import. */
+export function computedWeight(name: string, shape: readonly number[], values: Float32Array): Weight {
+  return {
+    name,
+    shape,
+    dtype: 'F32',
+    exact: true,
+    read: async (start, count) => values.subarray(start, start + count),
+  };
+}
+
+/** Joins weights along their first axis: three [d, d] projections become one [3d, d], three biases [d] one [3d]. */
+export function concatRows(...weights: readonly [Weight, ...Weight[]]): Weight {
+  const [first] = weights;
+  return {
+    name: weights.map((weight) => weight.name).join('+'),
+    shape: [weights.reduce((rows, weight) => rows + (weight.shape[0] ?? 0), 0), ...first.shape.slice(1)],
+    dtype: weights.map((weight) => weight.dtype).reduce(widest),
+    async read(start, count) {
+      const values = new Float32Array(count);
+      let begin = 0;
+      for (const weight of weights) {
+        const end = begin + elementCount(weight.shape);
+        const from = Math.max(start, begin);
+        const to = Math.min(start + count, end);
+        if (from < to) values.set(await weight.read(from - begin, to - from), from - start);
+        begin = end;
+      }
+      return values;
+    },
+  };
+}
+
+/** The same values under another shape. */
+export function reshaped(weight: Weight, shape: readonly number[]): Weight {
+  if (elementCount(shape) !== elementCount(weight.shape))
+    throw new RangeError(`${weight.name}: [${weight.shape.join(', ')}] does not reshape to [${shape.join(', ')}]`);
+  return { ...weight, shape };
+}
+
+/**
+ * The rows (first axis) of a weight in another order: row n of the result is row `order[n]` of the weight. Runs of neighbouring rows are read
+ * together.
+ */
+export function reorderRows(weight: Weight, order: readonly number[], label: string): Weight {
+  const rowLength = elementCount(weight.shape.slice(1));
+  return {
+    name: `${weight.name}.${label}`,
+    shape: [order.length, ...weight.shape.slice(1)],
+    dtype: weight.dtype,
+    async read(start, count) {
+      const values = new Float32Array(count);
+      let position = start;
+      while (position < start + count) {
+        const row = Math.floor(position / rowLength);
+        let rows = 1;
+        while (order[row + rows] === (order[row] as number) + rows) rows++;
+        const within = position - row * rowLength;
+        const length = Math.min(rows * rowLength - within, start + count - position);
+        values.set(await weight.read((order[row] as number) * rowLength + within, length), position - start);
+        position += length;
+      }
+      return values;
+    },
+  };
+}
+
+/** Rows `first` … `first + rows - 1` of a weight. */
+export function sliceRows(weight: Weight, first: number, rows: number): Weight {
+  const rowLength = elementCount(weight.shape.slice(1));
+  return {
+    name: `${weight.name}[${first}:${first + rows}]`,
+    shape: [rows, ...weight.shape.slice(1)],
+    dtype: weight.dtype,
+    read: async (start, count) => weight.read(first * rowLength + start, count),
+  };
+}
+
+/**
+ * `W + scale·(B·A)` in float32: a low-rank adaptation merged into its base (https://arxiv.org/abs/2106.09685).
+ *
+ * @param weight W [N, K] @param loraA A [r, K] @param loraB B [N, r]
+ */
+export function mergeLora(weight: Weight, loraA: Weight, loraB: Weight, scale: number): Weight {
+  const [, inputs = 0] = weight.shape;
+  const [rank = 0] = loraA.shape;
+  let factors: Promise<[Float32Array, Float32Array]> | undefined;
+  return {
+    name: `${weight.name}+lora`,
+    shape: weight.shape,
+    dtype: 'F32',
+    async read(start, count) {
+      // The factors are small beside their product, and kept for the next piece.
+      factors ??= Promise.all([readAll(loraA), readAll(loraB)]);
+      const [a, b] = await factors;
+      const values = Float32Array.from(await weight.read(start, count));
+      for (let row = Math.floor(start / inputs); row * inputs < start + count; row++) {
+        const from = Math.max(start, row * inputs);
+        const to = Math.min(start + count, (row + 1) * inputs);
+        const delta = new Float64Array(to - from);
+        for (let r = 0; r < rank; r++) {
+          const factor = b[row * rank + r] as number;
+          const column = from - row * inputs + r * inputs;
+          for (let k = 0; k < delta.length; k++) delta[k] = (delta[k] as number) + factor * (a[column + k] as number);
+        }
+        for (let k = 0; k < delta.length; k++)
+          values[from - start + k] = (values[from - start + k] as number) + Math.fround(scale * (delta[k] as number));
+      }
+      return values;
+    },
+  };
+}
+
+/**
+ * `base + delta`, as Vicuna's published difference is to be applied: half-precision tensors are added in half precision, which is what
+ * rounding the exact sum gives.
+ */
+export function addDelta(base: Weight, delta: Weight): Weight {
+  const isHalf = base.dtype === 'F16' && delta.dtype === 'F16';
+  return {
+    name: base.name,
+    shape: base.shape,
+    dtype: isHalf ? 'F16' : 'F32',
+    async read(start, count) {
+      const [a, b] = await Promise.all([base.read(start, count), delta.read(start, count)]);
+      const sum = a.map((value, index) => value + (b[index] as number));
+      return isHalf ? float16ToFloat32(float32ToFloat16(sum)) : sum;
+    },
+  };
+}
+
+function widest(a: Dtype, b: Dtype): Dtype {
+  return dtypeBytes(b) > dtypeBytes(a) ? b : a;
+}

@@ -1,0 +1,56 @@
+/**
+ * What an encoder-decoder model remembers of every row of a batch: keys and values of what the decoder has written, and those of the prompt,
+ * which the encoder read once. Active rows are always the first ones, as in `kv-cache.ts`.
+ */
+import type { Tensor } from '../runtime/session.ts';
+import { KeyValueBuffers, type KeyValueShape } from './key-value-buffers.ts';
+import type { RowCache } from './language-model.ts';
+
+export class EncoderDecoderCache implements RowCache {
+  readonly rows: number;
+  readonly maxLength: number;
+  /** Keys and values of the tokens that the decoder has read. */
+  readonly decoder: KeyValueBuffers;
+  /** Keys and values of the prompts. */
+  readonly #encoder: KeyValueBuffers;
+  readonly #encoderLengths: number[];
+
+  constructor(shape: KeyValueShape) {
+    this.rows = shape.rows;
+    this.maxLength = shape.maxLength;
+    this.decoder = new KeyValueBuffers('decoder', shape);
+    this.#encoder = new KeyValueBuffers('encoder', shape);
+    this.#encoderLengths = Array.from({ length: shape.rows }, () => 0);
+  }
+
+  /**
+   * Gives the rows from `firstRow` on to new prompts; nothing is left of what they held.
+   *
+   * @param lengths positions of each prompt
+   * @param crossKv present.N.encoder.{key,value}, [B, heads, T, headDim]
+   */
+  startRows(firstRow: number, lengths: readonly number[], crossKv: Readonly<Record<string, Tensor>>): void {
+    this.decoder.clearRows(firstRow, lengths.length);
+    this.#encoder.reserve(Math.max(...lengths));
+    this.#encoder.clearRows(firstRow, lengths.length);
+    const starts = lengths.map(() => 0);
+    this.#encoder.write(crossKv, firstRow, starts, lengths);
+    this.#encoderLengths.splice(firstRow, lengths.length, ...lengths);
+  }
+
+  /** Positions of the prompts in `count` rows. */
+  encoderLengths(firstRow: number, count: number): readonly number[] {
+    return this.#encoderLengths.slice(firstRow, firstRow + count);
+  }
+
+  /** The inputs of the decoder graph for `count` rows. */
+  inputs(firstRow: number, count: number): Record<string, Tensor> {
+    return { ...this.decoder.inputs(firstRow, count), ...this.#encoder.inputs(firstRow, count) };
+  }
+
+  copyRow(from: number, to: number): void {
+    this.decoder.copyRow(from, to);
+    this.#encoder.copyRow(from, to);
+    this.#encoderLengths[to] = this.#encoderLengths[from] ?? 0;
+  }
+}

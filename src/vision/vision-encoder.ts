@@ -1,0 +1,47 @@
+/** Pixels to image embeddings: the image encoder, run once per image whatever is asked of it afterwards. */
+import { join } from 'node:path';
+import type { Pack } from '../pack/model-declaration.ts';
+import { float32Data, float32Tensor, Session } from '../runtime/session.ts';
+import { ImageEmbeds } from './image-embeds.ts';
+
+/** Holds native memory: dispose of it. */
+export class VisionEncoder {
+  readonly #session: Session;
+  readonly #imageSize: number;
+
+  private constructor(session: Session, imageSize: number) {
+    this.#session = session;
+    this.#imageSize = imageSize;
+  }
+
+  /** @throws PackError when the graph is missing or of another kind than it should be. */
+  static async load(pack: Pack, threads: number): Promise<VisionEncoder> {
+    const session = await Session.open(join(pack.directory, 'vision_encoder.onnx'), {
+      threads,
+      inputs: ['pixel_values'],
+      outputs: ['image_embeds'],
+    });
+    return new VisionEncoder(session, pack.declaration.image.imageSize);
+  }
+
+  /**
+   * @param pixelValues one [3, S, S] per image
+   * @returns [I, N, Dv]
+   */
+  async embedImages(pixelValues: readonly Float32Array[]): Promise<ImageEmbeds> {
+    const size = this.#imageSize;
+    const length = 3 * size * size;
+    const batch = new Float32Array(pixelValues.length * length); // [I, 3, S, S]
+    pixelValues.forEach((image, index) => batch.set(image, index * length));
+    const results = await this.#session.run(
+      { pixel_values: float32Tensor(batch, [pixelValues.length, 3, size, size]) },
+      { image_embeds: null },
+    );
+    const [images = 0, tokens = 0, width = 0] = results['image_embeds']?.dims ?? [];
+    return new ImageEmbeds(float32Data(results, 'image_embeds'), [images, tokens, width]);
+  }
+
+  async dispose(): Promise<void> {
+    await this.#session.dispose();
+  }
+}
