@@ -48,7 +48,7 @@ const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
 export async function pullModel(name: string, flags: PullFlags, importPack: ImportPack): Promise<void> {
   const terminal = new Terminal(process.stderr);
   const order = await findOrder(name, flags);
-  if (await isHere(order.id, flags, terminal)) return;
+  if (await isHere(order, flags, terminal)) return;
   const interruption = new Interruption();
   const progress = new DownloadProgress(terminal, process.stderr);
   let paths: string[];
@@ -116,23 +116,23 @@ function atRevision(order: Order, revision: string): Order {
   return { ...order, sources: order.sources.map((other) => (other === source ? { ...source, revision } : other)) };
 }
 
-/** Says so where the pack is there already. */
-async function isHere(id: string, flags: PullFlags, terminal: Terminal): Promise<boolean> {
+/** Says so where the pack is there already. One of the program is no reason not to fetch another of its id. */
+async function isHere({ id, sources }: Order, flags: PullFlags, terminal: Terminal): Promise<boolean> {
   const listed = (await listPacks()).find((pack) => pack.id === id);
-  if (listed === undefined) return false;
-  const { pack, directory, error } = listed;
+  if (listed === undefined || (listed.embedded && sources.length > 0)) return false;
+  const { pack, directory, error, embedded } = listed;
   if (pack === undefined) throw new UsageError(`${error ?? directory} It can be removed with: minigpt models rm ${id}`);
+  if (embedded) {
+    terminal.say(`${id} is part of minigpt: there is nothing to fetch`);
+    return true;
+  }
   const { precision } = pack.declaration;
   if (flags.precision !== undefined && flags.precision !== precision) {
     throw new UsageError(
       `${id} is here already, stored as ${precision}. To have it as ${flags.precision} too, give that one another id with --as.`,
     );
   }
-  terminal.say(
-    listed.embedded
-      ? `${id} is part of minigpt: there is nothing to fetch`
-      : `${id} is here already, stored as ${precision}: ${directory}`,
-  );
+  terminal.say(`${id} is here already, stored as ${precision}: ${directory}`);
   return true;
 }
 

@@ -102,7 +102,7 @@ async function importSources(
     deltas: overlay.deltas,
   });
   const built = buildGraphs(weights, external, family, config, precision);
-  const leftOver = explainLeftOver(weights, overlay, options.allowUnused === true);
+  const leftOver = explainLeftOver(weights, overlay, config.vision.numHiddenLayers, options.allowUnused === true);
   const { totalBytes: weightBytes } = external;
   options.onPlan?.({ family, precision, weightBytes, tensorsUsed: weights.used.length, leftOver });
 
@@ -157,7 +157,12 @@ async function readImage(sources: readonly RoledSource[], config: ModelConfig): 
 }
 
 /** @throws CheckpointError for a tensor that nobody expects: the model would ignore something that matters. */
-function explainLeftOver(weights: CheckpointWeights, overlay: Overlay, allowUnused: boolean): LeftOverTensor[] {
+function explainLeftOver(
+  weights: CheckpointWeights,
+  overlay: Overlay,
+  visionLayers: number,
+  allowUnused: boolean,
+): LeftOverTensor[] {
   const leftOver: LeftOverTensor[] = [];
   const add = ({ name, file, shape }: StoredTensor, reason: string | undefined): void => {
     if (reason === undefined && !allowUnused) {
@@ -169,7 +174,7 @@ function explainLeftOver(weights: CheckpointWeights, overlay: Overlay, allowUnus
     leftOver.push({ name, file, shape, reason: reason ?? 'unknown, left out as asked' });
   };
   for (const { tensor, reason } of overlay.unneeded) add(tensor, reason);
-  for (const [name, tensor] of weights.leftOver) add(tensor, unneededReason(name));
+  for (const [name, tensor] of weights.leftOver) add(tensor, unneededReason(name, visionLayers));
   for (const tensor of overlay.unknown) add(tensor, undefined);
   return leftOver;
 }

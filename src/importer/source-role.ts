@@ -23,7 +23,7 @@ const WHOLE_MODELS = ['blip-2', 'instructblip'];
 export async function roleOf(source: CheckpointSource): Promise<SourceRole> {
   if (!source.isFolder) return { kind: 'trained-parts' };
   if (source.tensors.size === 0) {
-    if ((await source.has('config.json')) && !(await hasTokenizer(source))) {
+    if (await isModelFolder(source)) {
       throw new CheckpointError(
         source.path,
         'expected weights (model.safetensors, pytorch_model.bin, or an index with its shards) beside config.json; found none.',
@@ -44,6 +44,14 @@ export async function roleOf(source: CheckpointSource): Promise<SourceRole> {
   }
   // Vicuna was published as a difference from LLaMA, under names that say so.
   return { kind: 'language-model', config, architecture, isDelta: /delta/i.test(source.path) };
+}
+
+/** Whether config.json is of a model that would have weights here; a tokenizer may come with the config of another model. */
+async function isModelFolder(source: CheckpointSource): Promise<boolean> {
+  if (!(await source.has('config.json'))) return false;
+  const config = await source.json('config.json');
+  const modelType = config.has('model_type') ? config.string('model_type') : '';
+  return WHOLE_MODELS.includes(modelType) || languageArchitecture(modelType) !== undefined;
 }
 
 async function hasTokenizer(source: CheckpointSource): Promise<boolean> {

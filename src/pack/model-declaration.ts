@@ -139,6 +139,11 @@ export function parseModelDeclaration(text: string, path: string): ModelDeclarat
     source: { files: source.list('files').map(readFileDigest) },
     files: root.list('files').map(readFileDigest),
   };
+  const { promptFamily, language, matching } = declaration;
+  if (promptFamily !== undefined && language === undefined)
+    root.fail('language', 'an object, since there is a prompt_family');
+  if (promptFamily === undefined && matching.length === 0)
+    root.fail('prompt_family', 'a string, since the pack does not match either');
   for (const reader of [image, source, root]) reader.refuseUnknownKeys();
   return declaration;
 }

@@ -136,6 +136,12 @@ test('a model of the program needs no fetching', async () => {
   expect([stderr, code]).toEqual(['minigpt: nano is part of minigpt: there is nothing to fetch\n', 0]);
 });
 
+test('another model may take the id of one of the program', async () => {
+  const { stderr, code } = await run('pull', 'org/tiny', '--as', 'nano');
+  expect([lastLine(stderr), code]).toEqual([expect.stringMatching(/^minigpt: imported as nano in /), 0]);
+  expect(existsSync(packFolder('nano'))).toBe(true);
+});
+
 test('a model that is known but not here is named with the way to get it', async () => {
   const { stderr, code } = await run('show', 'blip2-opt-2.7b');
   expect([stderr, code]).toEqual([

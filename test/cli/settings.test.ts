@@ -83,9 +83,10 @@ test('an automatic batch is no larger than what there is to do', () => {
 test('an automatic batch of a large model keeps its cache within half a gigabyte', () => {
   const { declaration } = pack;
   // The sizes of OPT-2.7b: 55 MB per row of 84 positions.
-  const language = { ...declaration.language, numHiddenLayers: 32, numAttentionHeads: 32, headDim: 80 };
+  if (declaration.language === undefined) throw new Error('the fake model should have a language model');
+  const language = { ...declaration.language, numHiddenLayers: 32, numKeyValueHeads: 32, headDim: 80 };
   expect(
-    chooseLoadOptions(options, caption, 1000, { ...declaration, numQueryTokens: 32, language }, 20).batchSize,
+    chooseLoadOptions(options, caption, 1000, { ...declaration, numImageTokens: 32, language }, 20).batchSize,
   ).toBe(9);
 });
 

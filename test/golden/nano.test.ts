@@ -1,7 +1,8 @@
 /** The embedded model against Hugging Face transformers, fed with the reference's own pixels. */
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { checkGolden, type GoldenReport } from '../../src/engine/golden-check.ts';
+import { checkGolden } from '../../src/engine/golden-check.ts';
+import type { GoldenReport } from '../../src/engine/golden-report.ts';
 import { readPack } from '../../src/pack/model-declaration.ts';
 import { readGoldenFolder } from './golden-folder.ts';
 
@@ -22,13 +23,14 @@ test('twelve bits per weight keep every stage of vision within 0.01', () => {
 });
 
 test('at least 97 % of the greedy answers have the ids of the reference, however they are batched', () => {
-  expect(report.runs).toHaveLength(3);
-  for (const { name, checked, equal } of report.runs) {
+  const greedy = report.runs.filter(({ name }) => name.startsWith('greedy'));
+  expect(greedy).toHaveLength(3);
+  for (const { name, checked, equal } of greedy) {
     expect(checked).toBe(96);
     expect(equal / checked, name).toBeGreaterThanOrEqual(0.97);
   }
 });
 
 test('the tokenizer gives the reference ids of every prompt', () => {
-  expect(report.prompts).toEqual({ checked: 6, equal: 6 });
+  expect(report.runs.find(({ name }) => name === 'prompt ids')).toMatchObject({ checked: 6, equal: 6 });
 });

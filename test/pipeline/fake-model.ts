@@ -1,5 +1,5 @@
 /** A model without weights: it answers with what the test tells it to, and counts what is asked of it. */
-import type { Answer, GenerationOptions, Model, TokenizedPrompt } from '../../src/engine/model.ts';
+import type { Answer, AnswerOptions, Model, TokenizedPrompt } from '../../src/engine/model.ts';
 import type { ImageError } from '../../src/errors.ts';
 import type { Pack } from '../../src/pack/model-declaration.ts';
 import { PromptFamily } from '../../src/prompt/prompt-family.ts';
@@ -21,18 +21,21 @@ const PACK: Pack = {
     promptFamily: 'fake',
     precision: 'fp32',
     image: IMAGE,
-    numQueryTokens: 4,
+    numImageTokens: 4,
+    readsInstruction: false,
     language: {
+      kind: 'decoder-only',
       hiddenSize: 8,
       numHiddenLayers: 1,
       numAttentionHeads: 1,
+      numKeyValueHeads: 1,
       headDim: 8,
       vocabSize: 10,
       maxPositionEmbeddings: 64,
-      bosTokenId: 2,
-      eosTokenId: 2,
-      padTokenId: 1,
+      eosTokenIds: [2],
+      decoderStartTokenId: undefined,
     },
+    matching: [],
     source: { files: [] },
     files: [],
   },
@@ -42,17 +45,23 @@ const PROMPTS = {
   schema: 1,
   caption: { template: '<image>{prompt}', prompt: '', max_new_tokens: 30, min_new_tokens: 0 },
   question: { template: '<image>Q: {question} A:', max_new_tokens: 10, min_new_tokens: 0 },
-  conversation: { template: '<image>{turns}Q: {question} A:', turn: 'Q: {question} A: {answer}. ' },
-  add_special_tokens: true,
-  clean_up: 'strip',
-  stop: 'eos',
+  conversation: {
+    template: '<image>{turns}Q: {question} A:',
+    turn: 'Q: {question} A: {answer}. ',
+    max_new_tokens: 30,
+    min_new_tokens: 0,
+  },
+  add_special_tokens: 'all',
+  reads_instruction: false,
+  clean_up: { answer: [], generated: [] },
+  stop_tokens: [],
 };
 
 /** What the fake makes of an image (by the first number of its pixels) and a prompt. */
 export type Reply = (
   image: number,
   prompt: string,
-  options: GenerationOptions,
+  options: AnswerOptions,
 ) => Answer | ImageError | Promise<Answer | ImageError>;
 
 export function answer(text: string): Answer {
@@ -76,17 +85,17 @@ export class FakeModel implements Model {
   }
 
   captionPrompt(prompt?: string): TokenizedPrompt {
-    return { text: this.prompts.caption(prompt).text, segments: [null, [2]] };
+    return { text: this.prompts.caption(prompt).text, segments: [null, [2]], instruction: undefined };
   }
 
   questionPrompt(question: string): TokenizedPrompt {
-    return { text: this.prompts.question(question).text, segments: [null, [2]] };
+    return { text: this.prompts.question(question).text, segments: [null, [2]], instruction: undefined };
   }
 
   async answer(
     pixelValues: Float32Array,
     prompts: readonly TokenizedPrompt[],
-    options: GenerationOptions,
+    options: AnswerOptions,
   ): Promise<(Answer | ImageError)[]> {
     this.images += 1;
     this.inFlight += 1;
