@@ -169,8 +169,12 @@ function withTextNumber(bytes, random) {
   return Buffer.concat([bytes.subarray(0, index), written, bytes.subarray(index + digits.length)]);
 }
 
-/** With the pickle changed and the archive written anew around it, so that the change gets past the reader of the archive. */
-/** @param {Buffer} bytes @param {SeededRandom} random */
+/**
+ * With the pickle changed and the archive written anew around it, so that the change gets past the reader of the archive.
+ *
+ * @param {Buffer} bytes
+ * @param {SeededRandom} random
+ */
 function withPickleChanged(bytes, random) {
   const entries = entriesOf(bytes);
   const pickle = entries.find(({ name }) => name.endsWith('data.pkl'));

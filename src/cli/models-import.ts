@@ -48,6 +48,12 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
     });
     progress.stop();
     terminal.say(`imported as ${flags.as} in ${formatDuration((performance.now() - began) / 1000)}: ${directory}`);
+  } catch (error) {
+    const { interrupted } = interruption;
+    if (interrupted === undefined) throw error;
+    progress.stop();
+    terminal.say(`${interrupted.word}; nothing was left behind`);
+    process.exitCode = interrupted.exitCode;
   } finally {
     progress.stop();
     interruption.release();

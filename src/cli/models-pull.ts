@@ -1,25 +1,19 @@
 /**
  * `minigpt models pull`: fetches a published model into the hub cache and imports it from there.
  *
- * What can be refused is refused in the order of its cost: the id, a pack that is there, the config, the room on the disk; only then come
- * the weights. The download is kept, so that the same model can be imported again in another precision.
+ * The download is kept, so that the same model can be imported again, in another precision or after an update.
  */
-import { DownloadError, UsageError } from '../errors.ts';
-import type { ObjectReader } from '../pack/object-reader.ts';
+import { UsageError } from '../errors.ts';
 import type { Family, Precision } from '../pack/model-declaration.ts';
-import type { DownloadMeans } from '../store/download/download.ts';
 import { HttpClient } from '../store/download/http-client.ts';
-import { fetchPlainFile } from '../store/download/plain-file.ts';
 import { waitInRealTime } from '../store/download/retries.ts';
-import { fetchCheckpoint } from '../store/hub/checkpoint-files.ts';
-import { HubRepository } from '../store/hub/hub-repository.ts';
 import { readHubSettings, type HubSettings } from '../store/hub/hub-settings.ts';
 import { isRepositoryName } from '../store/hub/repository-name.ts';
 import { findKnownModel, type ModelSource } from '../store/known-models.ts';
 import { requirePackId } from '../store/pack-id.ts';
 import { listPacks } from '../store/packs.ts';
-import { formatBytes } from './byte-size.ts';
 import { DownloadProgress } from './download-progress.ts';
+import { fetchSources } from './fetch-sources.ts';
 import { Interruption } from './interruption.ts';
 import type { PullFlags } from './models.ts';
 import { Terminal } from './terminal.ts';
@@ -38,12 +32,6 @@ type Order = {
   sources: readonly ModelSource[];
 };
 
-/** The models whose config.json says that this program can import them, with the language models inside. */
-const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
-  'blip-2': ['opt', 't5'],
-  instructblip: ['t5', 'llama'],
-};
-
 /** Pulls the model that `name` stands for: an id of ours or a repository of the hub. */
 export async function pullModel(name: string, flags: PullFlags, importPack: ImportPack): Promise<void> {
   const terminal = new Terminal(process.stderr);
@@ -55,11 +43,11 @@ export async function pullModel(name: string, flags: PullFlags, importPack: Impo
   try {
     for (const line of order.introduction) terminal.say(line);
     const settings = await readHubSettings();
-    paths = await fetchSources(order, settings, terminal, {
-      http: clientOf(settings),
-      wait: waitInRealTime,
-      observer: progress,
-      signal: interruption.signal,
+    paths = await fetchSources(order.sources, {
+      isKnown: order.family !== undefined,
+      settings,
+      say: (text) => terminal.say(text),
+      means: { http: clientOf(settings), wait: waitInRealTime, observer: progress, signal: interruption.signal },
     });
   } catch (error) {
     const { interrupted } = interruption;
@@ -142,65 +130,4 @@ function clientOf({ endpoint, token }: HubSettings): HttpClient {
   return new HttpClient({
     authorization: (url) => (token !== undefined && url.origin === origin ? `Bearer ${token}` : undefined),
   });
-}
-
-/** Fetches every source in order, and gives the paths that the importer takes. */
-async function fetchSources(
-  order: Order,
-  settings: HubSettings,
-  terminal: Terminal,
-  means: DownloadMeans,
-): Promise<string[]> {
-  const paths: string[] = [];
-  const kept = new Set<string>();
-  for (const source of order.sources) {
-    if (source.kind === 'address') {
-      const path = await fetchPlainFile(source.url, { name: source.name, offline: settings.offline }, means);
-      terminal.say(`${source.name} is here: ${path}`);
-      paths.push(path);
-      continue;
-    }
-    const repository = await HubRepository.open(source.repository, source.revision, settings, means);
-    const { name, revision, commit } = repository;
-    kept.add(repository.cacheFolder);
-    terminal.say(`${name} at ${revision} is ${commit.slice(0, 12)}${settings.offline ? ' in the cache' : ''}`);
-    const onFile: Parameters<HubRepository['fetch']>[1] = ({ path, bytes, checksum }) =>
-      terminal.say(`fetched ${path} (${formatBytes(bytes ?? 0)}, ${checksum?.kind ?? 'no checksum'} as published)`);
-    if (source.kind === 'files') {
-      await repository.fetch(source.files, onFile);
-      paths.push(...source.files.map((file) => repository.path(file)));
-      continue;
-    }
-    const onPlan = (files: readonly string[]): void => {
-      const bytes = files.reduce((sum, file) => sum + (repository.files.get(file)?.bytes ?? 0), 0);
-      terminal.say(
-        `the checkpoint has ${files.length} files${bytes === 0 ? '' : ` of together ${formatBytes(bytes)}`}`,
-      );
-    };
-    // A part of a model that we know needs no look at its config; any other repository may hold anything.
-    const onConfig =
-      order.family === undefined ? (config: ObjectReader) => requireArchitecture(config, name) : undefined;
-    paths.push(
-      await fetchCheckpoint(repository, { format: source.format, onPlan, onFile, ...(onConfig && { onConfig }) }),
-    );
-  }
-  for (const folder of kept)
-    terminal.say(`the download stays in ${folder}; it is not needed once the model is imported`);
-  return paths;
-}
-
-/** @throws DownloadError for a model that cannot be imported anyway. */
-function requireArchitecture(config: ObjectReader, repository: string): void {
-  const type = config.has('model_type') ? config.string('model_type') : 'no model_type';
-  const text = config.objectOrEmpty('text_config');
-  const textType = text.has('model_type') ? text.string('model_type') : undefined;
-  const languages = Object.hasOwn(ARCHITECTURES, type) ? ARCHITECTURES[type] : undefined;
-  if (languages !== undefined && (textType === undefined || languages.includes(textType))) return;
-  const known = Object.entries(ARCHITECTURES).map(([name, names]) => `${name} (with ${names.join(' or ')})`);
-  const found = textType === undefined ? type : `${type} with ${textType}`;
-  throw new DownloadError(
-    repository,
-    'wrong-content',
-    `config.json describes ${found}, but this version imports ${known.join(' and ')}. The weights were not fetched.`,
-  );
 }

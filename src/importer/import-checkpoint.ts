@@ -187,10 +187,12 @@ async function writeFiles(
   { onBytes, signal }: ImportOptions,
 ): Promise<FileDigest[]> {
   for (const graph of graphs) await writeFile(join(directory, graph.fileName), graph.encode());
-  await external.write(directory, onBytes ?? (() => {}), signal);
+  const weights = await external.write(directory, onBytes ?? (() => {}), signal);
   const files: FileDigest[] = [];
-  for (const path of [...graphs.map((graph) => graph.fileName), ...external.locations, ...others])
+  for (const path of graphs.map((graph) => graph.fileName))
     files.push({ path, ...(await digestFile(join(directory, path), signal)) });
+  files.push(...weights);
+  for (const path of others) files.push({ path, ...(await digestFile(join(directory, path), signal)) });
   return files;
 }
 

@@ -78,7 +78,7 @@ describe('a repository of the hub', () => {
     const { stdout, stderr, code } = await run('pull', 'org/tiny');
     expect([stdout, code]).toEqual(['', 0]);
     expect(stderr).toMatch(/^minigpt: org\/tiny at main is c0ffee000000$/m);
-    expect(stderr).toMatch(/^minigpt: the checkpoint has 11 files of together 1\.9 MB$/m);
+    expect(stderr).toMatch(/^minigpt: the checkpoint of org\/tiny has 11 files of together 1\.9 MB$/m);
     expect(stderr).toMatch(/^minigpt: fetched model-00003-of-00004\.safetensors \(604\.8 kB, sha256 as published\)$/m);
     expect(stderr).toMatch(/^minigpt: the download stays in .*models--org--tiny; /m);
     expect(lastLine(stderr)).toMatch(/^minigpt: imported as tiny in /);

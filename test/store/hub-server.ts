@@ -34,7 +34,7 @@ export class HubServer {
   readonly #storage: Server;
   readonly #repositories: Readonly<Record<string, Repository>>;
   readonly #troubles: { path: RegExp; trouble: Trouble }[] = [];
-  /** Names of repositories that want a token. */
+  /** Names of repositories whose files want a token; listings of such are open to all. */
   readonly gated = new Set<string>();
   /** Every request so far. */
   readonly requests: Seen[] = [];
@@ -137,7 +137,7 @@ export class HubServer {
       response.writeHead(status, { 'x-error-code': code }).end(code);
     };
     if (repository === undefined) return refuse(authorization === undefined ? 401 : 404, 'RepoNotFound');
-    if (this.gated.has(name) && authorization !== `Bearer ${TOKEN}`) {
+    if (this.gated.has(name) && verb === 'resolve' && authorization !== `Bearer ${TOKEN}`) {
       return refuse(authorization === undefined ? 401 : 403, 'GatedRepo');
     }
     if (revision !== 'main' && revision !== 'v1.0' && revision !== COMMIT) return refuse(404, 'RevisionNotFound');

@@ -3,9 +3,7 @@
  *
  * A repository often holds the same weights several times; fetching all of it would double the download.
  */
-import { readFile } from 'node:fs/promises';
-import { DownloadError } from '../../errors.ts';
-import { ObjectReader } from '../../pack/object-reader.ts';
+import type { ObjectReader } from '../../pack/object-reader.ts';
 import type { HubFile, HubRepository } from './hub-repository.ts';
 
 export const WEIGHT_FORMATS = ['safetensors', 'pytorch'] as const;
@@ -37,8 +35,6 @@ const WEIGHTS: Readonly<Record<WeightFormat, { index: string; single: string }>>
 export type CheckpointRequest = {
   /** Only this format; by default the best that is there. */
   format?: WeightFormat | undefined;
-  /** Called with config.json before the weights are fetched: a wrong model is refused while it is cheap. */
-  onConfig?: (config: ObjectReader) => void;
   /** Called before the weights are fetched, with every file of the checkpoint. */
   onPlan?: (paths: readonly string[]) => void;
   onFile?: (file: HubFile) => void;
@@ -48,23 +44,16 @@ export type CheckpointRequest = {
  * Fetches a checkpoint of the repository.
  *
  * @returns the folder in the hub cache where it lies.
- * @throws DownloadError when the repository holds none or it cannot be fetched; what `onConfig` throws.
+ * @throws DownloadError when the repository holds none or it cannot be fetched.
  */
 export async function fetchCheckpoint(repository: HubRepository, request: CheckpointRequest = {}): Promise<string> {
-  const { name, files } = repository;
+  const { files } = repository;
   const { index, single } = chooseFormat(repository, request.format);
   const sharded = files.has(index);
   const small = [...files.keys()].filter((path) => isBesideTheWeights(path));
   const first = [...new Set(['config.json', ...small, ...(sharded ? [index] : [])])];
   await repository.fetch(first, request.onFile);
-
-  const makeError = (file: string, message: string): DownloadError =>
-    new DownloadError(`${name}, ${file}`, 'wrong-content', message);
-  const readJson = async (file: string): Promise<ObjectReader> =>
-    ObjectReader.parse(await readFile(repository.path(file), 'utf8'), file, makeError);
-  const config = await readJson('config.json');
-  request.onConfig?.(config);
-  const weights = sharded ? shardsOf(await readJson(index)) : [single];
+  const weights = sharded ? shardsOf(await repository.json(index)) : [single];
   request.onPlan?.([...first, ...weights]);
   await repository.fetch(weights, request.onFile);
   return repository.folder;

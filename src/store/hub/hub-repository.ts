@@ -4,10 +4,11 @@
  * `@huggingface/hub` asks the hub's questions (which commit, which files, with which checksums) and knows the cache's names. Its own
  * downloads neither resume nor check what arrives, so files come through `download/`, by the same addresses as `git lfs` uses.
  */
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { DownloadError, MinigptError, UsageError } from '../../errors.ts';
+import { ObjectReader } from '../../pack/object-reader.ts';
 import type { Checksum } from '../download/checksum.ts';
 import { download, isPresent, type DownloadMeans } from '../download/download.ts';
 import { onDisk, requireFreeSpace } from '../download/free-space.ts';
@@ -90,6 +91,13 @@ export class HubRepository {
   /** The path of a file in the cache. It is there once it was fetched. */
   path(file: string): string {
     return join(this.folder, file);
+  }
+
+  /** Parses a JSON file that was fetched. @throws DownloadError when it is no JSON object. */
+  async json(file: string): Promise<ObjectReader> {
+    const makeError = (where: string, message: string): DownloadError =>
+      new DownloadError(`${this.name}, ${where}`, 'wrong-content', message);
+    return ObjectReader.parse(await readFile(this.path(file), 'utf8'), file, makeError);
   }
 
   /**

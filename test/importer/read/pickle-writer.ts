@@ -78,17 +78,27 @@ export function tensor(over: Uint8Array, { offset, size, stride }: TensorNumbers
 export function legacyFile(
   root: Uint8Array,
   storages: Readonly<Record<string, Uint8Array>>,
-  { littleEndian = '\x88', version = integer(1001) }: { littleEndian?: Part; version?: Part } = {},
+  {
+    littleEndian = '\x88',
+    version = integer(1001),
+    keys = Object.keys(storages),
+  }: { littleEndian?: Part; version?: Part; keys?: readonly string[] } = {},
 ): Uint8Array {
   const magic = Buffer.from('8a0a6cfc9c46f9206aa85019', 'hex');
-  const keys = Object.keys(storages).map(text);
   const data = Object.values(storages).map((bytes) => {
     const count = Buffer.alloc(8);
     count.writeBigInt64LE(BigInt(bytes.length / 4));
     return operations(count, bytes);
   });
   const machine = dict({ little_endian: littleEndian });
-  return operations(pickle(magic), pickle(version), pickle(machine), root, pickle('](', ...keys, 'e'), ...data);
+  return operations(
+    pickle(magic),
+    pickle(version),
+    pickle(machine),
+    root,
+    pickle('](', ...keys.map(text), 'e'),
+    ...data,
+  );
 }
 
 /** Reads a pickle that lies alone in memory; it may refer to any storage. Path and fault of errors are those of a file. */

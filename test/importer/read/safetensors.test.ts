@@ -85,6 +85,11 @@ describe('a safetensors file', () => {
     expect(await readAll(fileOf(header, data.subarray(0, 4)))).toEqual({ a: [0, 1, 2, 3] });
   });
 
+  test('may carry notes that hold quotes and brackets', async () => {
+    const header = JSON.stringify({ __metadata__: { notes: '"[[{\\'.repeat(100) }, a: good.a });
+    expect(await readAll(fileOf(header, data.subarray(0, 4)))).toEqual({ a: [0, 1, 2, 3] });
+  });
+
   test.each(['constructor', '__proto__', 'toString', ''])('may hold a tensor called %j', async (name) => {
     const header = `{${JSON.stringify(name)}:${JSON.stringify(good.a)}}`;
     await writeFile(path, fileOf(header, data.subarray(0, 4)));

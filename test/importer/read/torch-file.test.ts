@@ -226,6 +226,7 @@ describe('a legacy file', () => {
     ['has a storage of another size', legacyFile(root, { 0: DATA.subarray(4) }), 'storage-size-mismatch'],
     ['lacks a storage', legacyFile(root, {}), 'missing-storage'],
     ['has a storage that nothing speaks of', legacyFile(root, { 0: DATA, 1: DATA }), 'bad-pickle'],
+    ['has a storage twice', legacyFile(root, { 0: DATA, 1: DATA }, { keys: ['0', '0'] }), 'bad-pickle'],
     ['begins with another number', operations(pickle(integer(7)), root), 'not-a-checkpoint'],
     ['begins with a damaged pickle', pickle('\xff'), 'not-a-checkpoint'],
     ['begins with a pickle that runs something', pickle(call('os', 'system', text('true'))), 'unsafe-pickle'],

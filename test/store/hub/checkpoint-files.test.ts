@@ -79,19 +79,6 @@ test('weights in one file need no index', async () => {
   expect(await fetched({ ...SMALL, 'model.safetensors': text('w') })).toContain('model.safetensors');
 });
 
-test('the small files come first, and a config that is refused keeps the weights away', async () => {
-  const refuse = fetched(
-    { ...SMALL, ...SAFETENSORS },
-    {
-      onConfig: (config) => {
-        throw new Error(`no ${config.string('model_type')}`);
-      },
-    },
-  );
-  await expect(refuse).rejects.toThrow('no blip-2');
-  expect(server?.downloads.filter((name) => /safetensors/.test(name))).toEqual([]);
-});
-
 test('the plan has every file of the checkpoint, before the weights are fetched', async () => {
   const plans: (readonly string[])[] = [];
   await fetched(
@@ -133,11 +120,6 @@ test.each([
     'whose index is damaged',
     { ...SMALL, 'model.safetensors.index.json': text('{"weight_map":[]}') },
     /model\.safetensors\.index\.json: weight_map should be/,
-  ],
-  [
-    'whose config is no JSON',
-    { ...SMALL, ...SAFETENSORS, 'config.json': text('oops') },
-    /config\.json: the file is not valid JSON/,
   ],
 ])('a repository %s is refused', async (_, files, message) => {
   await expect(fetched(files)).rejects.toThrow(message);

@@ -207,7 +207,8 @@ describe('a refusal says what to do', () => {
   ])('%s', async (_, name, token, message) => {
     server.gated.add(NAME);
     const http = makeMeans({ authorization: () => (token === undefined ? undefined : `Bearer ${token}`) });
-    const failing = HubRepository.open(name, 'main', { ...settings, token }, http);
+    const opening = HubRepository.open(name, 'main', { ...settings, token }, http);
+    const failing = opening.then(async (repository) => repository.fetch(['config.json']));
     await expect(failing).rejects.toThrow(message);
     await expect(failing).rejects.not.toThrow(/hf_(right|wrong)/);
   });
