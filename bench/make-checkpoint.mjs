@@ -42,14 +42,21 @@ const linear = (prefix, outputs, inputs) => [
   bias(`${prefix}.bias`, outputs),
 ];
 /** @param {string} prefix @param {number} size @returns {Tensor[]} */
-const norm = (prefix, size) => [{ name: `${prefix}.weight`, shape: [size], kind: 'norm' }, bias(`${prefix}.bias`, size)];
+const norm = (prefix, size) => [
+  { name: `${prefix}.weight`, shape: [size], kind: 'norm' },
+  bias(`${prefix}.bias`, size),
+];
 /** @param {string} name @param {number} size @returns {Tensor} */
 const rms = (name, size) => ({ name, shape: [size], kind: 'norm' });
 
 /** @param {number} layers @param {(n: number) => Tensor[]} make */
 const repeat = (layers, make) => Array.from({ length: layers }, (_, n) => make(n)).flat();
 
-const models = { 'blip2-opt-2.7b': writeBlip2Opt, 'blip2-flan-t5-xl': writeBlip2T5, 'minigpt4-vicuna-7b': writeMinigpt4 };
+const models = {
+  'blip2-opt-2.7b': writeBlip2Opt,
+  'blip2-flan-t5-xl': writeBlip2T5,
+  'minigpt4-vicuna-7b': writeMinigpt4,
+};
 const write = models[/** @type {keyof typeof models} */ (model)];
 if (write === undefined) throw new Error(`Known models: ${Object.keys(models).join(', ')}`);
 await mkdir(out, { recursive: true });
@@ -360,7 +367,9 @@ function halves(values) {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   return Uint16Array.from(bits, (word) => {
     const exponent = ((word >>> 23) & 0xff) - 112;
-    return exponent <= 0 ? (word >>> 16) & 0x8000 : ((word >>> 16) & 0x8000) | (exponent << 10) | ((word >>> 13) & 0x3ff);
+    return exponent <= 0
+      ? (word >>> 16) & 0x8000
+      : ((word >>> 16) & 0x8000) | (exponent << 10) | ((word >>> 13) & 0x3ff);
   });
 }
 

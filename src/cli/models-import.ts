@@ -3,8 +3,10 @@ import { performance } from 'node:perf_hooks';
 import { basename } from 'node:path';
 import { printable } from '../output/printable.ts';
 import { installPack } from '../store/install.ts';
+import { userPacks } from '../store/packs.ts';
 import { formatBytes } from './byte-size.ts';
 import { formatDuration } from './duration.ts';
+import { requireRoom } from './import-room.ts';
 import { Interruption } from './interruption.ts';
 import type { ImportFlags } from './models.ts';
 import { Terminal } from './terminal.ts';
@@ -27,7 +29,7 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
         config: flags.config,
         allowUnused: flags.allowUnused,
         signal: interruption.signal,
-        onPlan: (plan) => {
+        onPlan: async (plan) => {
           terminal.say(
             `${sources.join(', ')}: ${plan.family}, ${plan.tensorsUsed} tensors; ${formatBytes(plan.weightBytes)} as ${plan.precision}`,
           );
@@ -41,6 +43,7 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
             terminal.say(`${plan.leftOver.length} tensors are not needed:`);
             process.stderr.write(formatTable(['tensor', 'shape', 'file', 'why'], rows));
           }
+          await requireRoom(userPacks(), plan.weightBytes);
           progress.start(plan.weightBytes);
         },
         onBytes: (bytes) => progress.add(bytes),

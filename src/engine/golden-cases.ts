@@ -75,21 +75,24 @@ export async function checkConversations(
   const wanted = golden.conversations
     .filter(({ options }) => options.others.length === 0)
     .flatMap(({ image, options, stopSequences, eosTokenId, turns }) =>
-      turns.map(
-        (turn): Wanted => ({
-          image,
-          prompt: turn,
-          options: generationOptions(options, [eosTokenId], stopSequences),
-          ids: turn.ids,
-          text: turn.answer,
-          finishReason: undefined,
-          textOf: (tokenIds) => texts.prompts.cleanUp(texts.decode(tokenIds)),
-        }),
-      ),
+      turns.map((turn): Wanted => ({
+        image,
+        prompt: turn,
+        options: generationOptions(options, [eosTokenId], stopSequences),
+        ids: turn.ids,
+        text: turn.answer,
+        finishReason: undefined,
+        textOf: (tokenIds) => texts.prompts.cleanUp(texts.decode(tokenIds)),
+      })),
     );
   if (wanted.length === 0) return [];
   const results = await generate(language, wanted, imageTokensOf, 4);
-  return [goldenRun('conversations', wanted.map((one, index) => check(one, results[index], golden)))];
+  return [
+    goldenRun(
+      'conversations',
+      wanted.map((one, index) => check(one, results[index], golden)),
+    ),
+  ];
 }
 
 function wantedOfCase(recorded: GoldenCase, golden: Golden, texts: ModelTexts): Wanted {

@@ -62,7 +62,12 @@ async function checkScores(
         await stage('vision (image_embeds)', 'image_embeds', imageEmbeds.data, hidden),
         await stage('Q-Former (query_output)', 'query_output', queryOutput, hidden),
         await stage('image features (itc_image)', 'itc_image', imageFeatures, hidden),
-        await stage('text features (itc_text)', 'itc_text', Float32Array.from(ofTexts.flatMap((row) => [...row])), hidden),
+        await stage(
+          'text features (itc_text)',
+          'itc_text',
+          Float32Array.from(ofTexts.flatMap((row) => [...row])),
+          hidden,
+        ),
         await stage('similarity (itc)', 'itc', Float32Array.from(itc), scores),
         await stage('matching (itm_logits)', 'itm_logits', Float32Array.from(logits.flat()), scores),
         await stage('probability (itm)', 'itm_probability', Float32Array.from(logits, matchProbability), scores),
@@ -87,12 +92,7 @@ function checkTexts(golden: Golden, tokenizer: Tokenizer): GoldenRun {
 }
 
 /** Texts that the Q-Former writes about each image, where the pack has the head for it. */
-async function checkWriting(
-  pack: Pack,
-  golden: Golden,
-  threads: number,
-  tokenizer: Tokenizer,
-): Promise<GoldenRun[]> {
+async function checkWriting(pack: Pack, golden: Golden, threads: number, tokenizer: Tokenizer): Promise<GoldenRun[]> {
   const start = tokenizer.tokenId(START);
   const cases = golden.cases.filter(({ prompt, options }) => prompt === undefined && options.others.length === 0);
   const { language, matching, numImageTokens } = pack.declaration;
@@ -107,17 +107,15 @@ async function checkWriting(
       segmentIds: [null, [start]],
       qformerIds: undefined,
     };
-    const wanted = cases.map(
-      ({ image, options, ids, text, finishReason }): Wanted => ({
-        image,
-        prompt,
-        options: generationOptions(options, decoder.declaration.eosTokenIds, []),
-        ids,
-        text,
-        finishReason,
-        textOf: (tokenIds) => tokenizer.decode(tokenIds).trim(),
-      }),
-    );
+    const wanted = cases.map(({ image, options, ids, text, finishReason }): Wanted => ({
+      image,
+      prompt,
+      options: generationOptions(options, decoder.declaration.eosTokenIds, []),
+      ids,
+      text,
+      finishReason,
+      textOf: (tokenIds) => tokenizer.decode(tokenIds).trim(),
+    }));
     return await checkDecoding(decoder, wanted, golden, async (image) => prefixes[image] ?? new Float32Array());
   } finally {
     await decoder.dispose();

@@ -23,7 +23,11 @@ export async function pixelValuesOf(golden: Golden): Promise<Float32Array[]> {
 }
 
 /** Compares image embeddings, query outputs and image tokens: once, or for every prompt where the Q-Former reads it. */
-export async function checkVision({ encoder }: GoldenModel, golden: Golden, tolerance: number): Promise<StageDifference[]> {
+export async function checkVision(
+  { encoder }: GoldenModel,
+  golden: Golden,
+  tolerance: number,
+): Promise<StageDifference[]> {
   const staged = (await pixelValuesOf(golden)).slice(0, golden.stageImages);
   const vision: StagePair[] = [];
   const queries: StagePair[] = [];
@@ -85,7 +89,10 @@ export async function checkProbes(
     const length = row.length / hiddenSize;
     embeds.push([await golden.tensor(`probe${index}.inputs_embeds`), row]);
     if (isEncoderDecoder(language)) {
-      encoded.push([await golden.tensor(`probe${index}.encoder_output`), await language.encode({ embeds: row, length })]);
+      encoded.push([
+        await golden.tensor(`probe${index}.encoder_output`),
+        await language.encode({ embeds: row, length }),
+      ]);
     }
     const cache = language.newCache(1, language.positionsNeeded(length, forcedIds.length + 1));
     const { logits: first, lengths } = await language.prefill(cache, 0, [{ embeds: row, length }]);

@@ -129,9 +129,7 @@ export class InferenceLoop {
   }
 
   /** Encodes a batch; when it fails as a whole (memory, most likely), its images are tried one by one, so that one cannot take the others along. */
-  async #encodeBatch(
-    requests: readonly AnswerRequest[],
-  ): Promise<EncodedRequest[]> {
+  async #encodeBatch(requests: readonly AnswerRequest[]): Promise<EncodedRequest[]> {
     try {
       return await encodeRequests(this.#encoder, requests);
     } catch (error) {
@@ -197,15 +195,16 @@ export class InferenceLoop {
 /**
  * Embeds each image once, and makes its image tokens: once as well, or for each prompt where the Q-Former reads the instruction.
  */
-async function encodeRequests(
-  encoder: RequestEncoder,
-  requests: readonly AnswerRequest[],
-): Promise<EncodedRequest[]> {
+async function encodeRequests(encoder: RequestEncoder, requests: readonly AnswerRequest[]): Promise<EncodedRequest[]> {
   const imageEmbeds = await encoder.embedImages(requests.map((request) => request.pixelValues));
   const pairs = requests.flatMap(({ prompts }, image) => prompts.map(({ instruction }) => ({ image, instruction })));
   const images = pairs.map(({ image }) => image);
   const instructions = pairs.map(({ instruction }) => instruction ?? []);
-  const imageTokens = await encoder.imageTokens(imageEmbeds, images, encoder.readsInstruction ? instructions : undefined);
+  const imageTokens = await encoder.imageTokens(
+    imageEmbeds,
+    images,
+    encoder.readsInstruction ? instructions : undefined,
+  );
   return requests.map((request, image) => ({
     request,
     imageTokens: imageTokens.filter((_, pair) => images[pair] === image),

@@ -14,7 +14,8 @@ import { ModelTexts } from './model-texts.ts';
 export async function loadModel(pack: Pack, options: LoadOptions): Promise<Model> {
   const { threads, images, batchSize } = options;
   const { language, promptFamily } = pack.declaration;
-  if (language === undefined || promptFamily === undefined) throw new PackError(pack.directory, 'this pack has no language model, so it cannot write.');
+  if (language === undefined || promptFamily === undefined)
+    throw new PackError(pack.directory, 'this pack has no language model, so it cannot write.');
   const pool = InferencePool.start({ pack, batchSize }, planPool(pack.declaration, threads, images));
   try {
     return new LoadedModel(pack, language, await ModelTexts.load(pack), await pool, batchSize);

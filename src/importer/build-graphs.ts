@@ -4,7 +4,12 @@ import { buildVisionEncoder } from './architectures/eva-vit.ts';
 import { buildLlamaDecoder, takeLlamaEmbeddings } from './architectures/llama.ts';
 import { buildDecoder, buildEmbedTokens, takeTokenEmbeddings } from './architectures/opt.ts';
 import { buildPhiDecoder, takePhiEmbeddings } from './architectures/phi.ts';
-import { buildItgDecoder, buildItgPrefix, hasLanguageHead, takeLanguageHead } from './architectures/qformer-captioning.ts';
+import {
+  buildItgDecoder,
+  buildItgPrefix,
+  hasLanguageHead,
+  takeLanguageHead,
+} from './architectures/qformer-captioning.ts';
 import { buildItcImage, buildItcText, buildItm, takeMatchingWeights } from './architectures/qformer-matching.ts';
 import { buildPatchProjection } from './architectures/qformer-projection.ts';
 import { buildInstructionQFormer, buildQFormer } from './architectures/qformer.ts';
@@ -121,7 +126,7 @@ function takeEmbeddings(weights: WeightCursor, language: LanguageConfig): Weight
       return takeLlamaEmbeddings(weights, language.config);
     case 'phi':
       return takePhiEmbeddings(weights, language.config);
-    case 't5':
+    default:
       return takeT5Embeddings(weights, language.config);
   }
 }

@@ -21,7 +21,8 @@ export type FamilyTraits = {
 };
 
 const EVA = 'eva_vit_g.pth of LAVIS (storage.googleapis.com/sfr-vision-language-research/LAVIS/models/BLIP2)';
-const STAGE2 = 'blip2_pretrained_flant5xxl.pth of LAVIS (storage.googleapis.com/sfr-vision-language-research/LAVIS/models/BLIP2)';
+const STAGE2 =
+  'blip2_pretrained_flant5xxl.pth of LAVIS (storage.googleapis.com/sfr-vision-language-research/LAVIS/models/BLIP2)';
 
 const BASE = { imageSize: 224, hasFixedImageSize: false } as const;
 const LAVIS_FILE = 'the blip2_pretrained_… file of LAVIS, or the whole Hugging Face repository';
@@ -72,7 +73,8 @@ export const FAMILY_TRAITS: Readonly<Record<Family, FamilyTraits>> = {
     language: 'llama',
     bridge: 'queries',
     promptFamily: 'minigpt4-vicuna',
-    languageModelSource: 'Vicuna v0 (Vision-CAIR/vicuna-7b, or LLaMA with lmsys/vicuna-7b-delta-v0, on the Hugging Face hub)',
+    languageModelSource:
+      'Vicuna v0 (Vision-CAIR/vicuna-7b, or LLaMA with lmsys/vicuna-7b-delta-v0, on the Hugging Face hub)',
     projectSource: 'prerained_minigpt4_7b.pth or pretrained_minigpt4.pth of the MiniGPT-4 project',
   },
   'minigpt4-llama2': {

@@ -57,8 +57,8 @@ export type ImportOptions = {
   config?: string | undefined;
   /** Whether tensors of unknown names may be left over. */
   allowUnused?: boolean | undefined;
-  /** Called once, before writing. */
-  onPlan?: (plan: ImportPlan) => void;
+  /** Called once, before writing; what it throws ends the import. */
+  onPlan?: (plan: ImportPlan) => void | Promise<void>;
   /** Called with the weight bytes written since the last call. */
   onBytes?: (bytes: number) => void;
   signal?: AbortSignal;
@@ -104,7 +104,7 @@ async function importSources(
   const built = buildGraphs(weights, external, family, config, precision);
   const leftOver = explainLeftOver(weights, overlay, config.vision.numHiddenLayers, options.allowUnused === true);
   const { totalBytes: weightBytes } = external;
-  options.onPlan?.({ family, precision, weightBytes, tensorsUsed: weights.used.length, leftOver });
+  await options.onPlan?.({ family, precision, weightBytes, tensorsUsed: weights.used.length, leftOver });
 
   const tokenizers = await writeTokenizers(sources, family, directory);
   const files = await writeFiles(directory, built, external, tokenizers.files, options);

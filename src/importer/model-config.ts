@@ -112,7 +112,7 @@ function readLanguage(
       return { architecture, config: readT5Config(text) };
     case 'llama':
       return { architecture, config: readLlamaConfig(text, isMinigpt4Like(family) ? lora : undefined) };
-    case 'phi':
+    default:
       return { architecture, config: readPhiConfig(text, { hasTinyGptVNorms: true, lora }) };
   }
 }

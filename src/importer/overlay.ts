@@ -60,7 +60,7 @@ function renameIn({ role }: RoledSource, family: Family, name: string): Renamed 
       return rename(name, LANGUAGE_MODEL_NAMES[role.architecture]);
     case 'trained-parts':
       return isMinigpt4Like(family) ? renameMinigpt4(name) : rename(name, LAVIS_NAMES);
-    case 'tokenizer':
+    default:
       return undefined;
   }
 }

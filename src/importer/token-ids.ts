@@ -29,13 +29,17 @@ export async function readEosTokenIds(
   if (FAMILY_TRAITS[family].language === undefined) {
     return [await tokenOf(join(directory, 'qformer_tokenizer'), BERT_END)];
   }
-  const roled = sources.findLast(({ role }) => role.kind === 'whole-model' || (role.kind === 'language-model' && !role.isDelta));
+  const roled = sources.findLast(
+    ({ role }) => role.kind === 'whole-model' || (role.kind === 'language-model' && !role.isDelta),
+  );
   if (roled === undefined) return [];
   const { source, role } = roled;
   // BLIP-2 with OPT was trained to end its captions with a line feed; only whole models say so in their config.
   if (family === 'blip2-opt' && role.kind === 'language-model') return [await tokenOf(directory, LINE_FEED)];
   const config = role.kind === 'whole-model' ? role.config.objectOrEmpty('text_config') : configOf(role);
-  const generation = (await source.has('generation_config.json')) ? await source.json('generation_config.json') : undefined;
+  const generation = (await source.has('generation_config.json'))
+    ? await source.json('generation_config.json')
+    : undefined;
   const isRebuilt = generation?.has('_from_model_config') === true && generation.boolean('_from_model_config');
   const owner = generation?.has('eos_token_id') === true && !isRebuilt ? generation : config;
   const ids = owner.has('eos_token_id') ? integerOrList(owner, 'eos_token_id') : defaultIds(family);

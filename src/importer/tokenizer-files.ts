@@ -34,14 +34,21 @@ export async function writeTokenizers(
   const written: WrittenTokenizers = { files: [], sources: [] };
   if (language !== undefined) {
     const folder = languageTokenizerFolder(sources);
-    if (folder === undefined) throw missing(sources, "the language model's tokenizer (tokenizer.json or tokenizer.model)");
+    if (folder === undefined)
+      throw missing(sources, "the language model's tokenizer (tokenizer.json or tokenizer.model)");
     await writeTokenizer(folder, directory, '', conversionOf(family, sources), written);
   }
   if (bridge === 'instruction' || bridge === 'matching') {
     const folder = await qformerTokenizerFolder(sources, bridge === 'matching');
     if (folder === undefined) throw missing(sources, "the Q-Former's tokenizer (bert-base-uncased with vocab.txt)");
     await mkdir(join(directory, QFORMER_FOLDER));
-    await writeTokenizer(folder, directory, QFORMER_FOLDER, { addedTokens: [{ content: '[DEC]', special: true }] }, written);
+    await writeTokenizer(
+      folder,
+      directory,
+      QFORMER_FOLDER,
+      { addedTokens: [{ content: '[DEC]', special: true }] },
+      written,
+    );
   }
   return written;
 }
@@ -54,7 +61,10 @@ function languageTokenizerFolder(sources: readonly RoledSource[]): string | unde
   return folder?.source.path;
 }
 
-async function qformerTokenizerFolder(sources: readonly RoledSource[], isMatching: boolean): Promise<string | undefined> {
+async function qformerTokenizerFolder(
+  sources: readonly RoledSource[],
+  isMatching: boolean,
+): Promise<string | undefined> {
   for (const { source, role } of sources.toReversed()) {
     if (role.kind === 'tokenizer') return source.path;
     if (role.kind !== 'whole-model') continue;

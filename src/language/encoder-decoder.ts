@@ -99,7 +99,12 @@ export class EncoderDecoder implements LanguageModel {
     const own = ownCache(cache, EncoderDecoderCache);
     own.startRows(firstRow, lengths, crossKv);
     const startTokens = rows.map(() => this.#startTokenId);
-    const logits = await this.#write(own, firstRow, startTokens, rows.map(() => 0)); // [B, V]
+    const logits = await this.#write(
+      own,
+      firstRow,
+      startTokens,
+      rows.map(() => 0),
+    ); // [B, V]
     return { logits, lengths: rows.map(() => 1) };
   }
 
@@ -117,7 +122,9 @@ export class EncoderDecoder implements LanguageModel {
     const longest = Math.max(...rows.map((row) => row.length));
     const inputsEmbeds = new Float32Array(rows.length * longest * hiddenSize); // [B, T, d]
     rows.forEach((row, index) => inputsEmbeds.set(row.embeds, index * longest * hiddenSize));
-    const mask = rows.flatMap(({ length }) => Array.from({ length: longest }, (_, position) => Number(position < length)));
+    const mask = rows.flatMap(({ length }) =>
+      Array.from({ length: longest }, (_, position) => Number(position < length)),
+    );
     const results = await this.#graphs.encoder.run(
       {
         inputs_embeds: float32Tensor(inputsEmbeds, [rows.length, longest, hiddenSize]),
@@ -146,7 +153,12 @@ export class EncoderDecoder implements LanguageModel {
       },
       toFetch(['logits', ...present(sideNames(this.declaration, 'decoder'))]),
     );
-    cache.decoder.write(results, firstRow, positions, positions.map(() => 1));
+    cache.decoder.write(
+      results,
+      firstRow,
+      positions,
+      positions.map(() => 1),
+    );
     return float32Data(results, 'logits');
   }
 }

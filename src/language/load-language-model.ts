@@ -15,7 +15,10 @@ export async function loadLanguageModel(pack: Pack, threads: number): Promise<La
   const { directory, declaration } = pack;
   const { language } = declaration;
   if (language === undefined) {
-    throw new PackError(directory, 'this pack only matches images with texts: it has no language model that could write.');
+    throw new PackError(
+      directory,
+      'this pack only matches images with texts: it has no language model that could write.',
+    );
   }
   return language.kind === 'encoder-decoder'
     ? EncoderDecoder.load(directory, language, threads)

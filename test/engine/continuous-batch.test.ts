@@ -1,24 +1,34 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ContinuousBatch, type BatchDecoder, type GeneratedRow } from '../../src/engine/continuous-batch.ts';
+import { ContinuousBatch, type GeneratedRow } from '../../src/engine/continuous-batch.ts';
 import { ImageError } from '../../src/errors.ts';
-import { expectedTokens, fakeDecoder } from './fake-decoder.ts';
+import type { LanguageModel } from '../../src/language/language-model.ts';
+import { EOS, expectedTokens, fakeDecoder } from './fake-decoder.ts';
+import { fakeEncoderDecoder, START } from './fake-encoder-decoder.ts';
 
-type Prompt = { image: number[]; text: number[]; maxNewTokens: number };
+type Prompt = { image: number[]; text: number[]; maxNewTokens: number; stopSequences?: number[][] };
 
 async function generate(
-  decoder: BatchDecoder,
+  language: LanguageModel,
   rows: number,
   maxLength: number,
   prompts: Prompt[],
 ): Promise<(GeneratedRow | ImageError)[]> {
-  const batch = new ContinuousBatch(decoder, rows, maxLength);
+  const batch = new ContinuousBatch(language, rows, maxLength);
   const results: (GeneratedRow | ImageError)[] = [];
-  prompts.forEach(({ image, text, maxNewTokens }, index) => {
+  prompts.forEach(({ image, text, maxNewTokens, stopSequences = [] }, index) => {
     batch.add({
       imageTokens: Float32Array.from(image),
       segments: [null, text],
-      options: { maxNewTokens, minNewTokens: 0, score: false },
+      options: {
+        maxNewTokens,
+        minNewTokens: 0,
+        repetitionPenalty: 1,
+        noRepeatNgram: 0,
+        eosTokenIds: [EOS],
+        stopSequences,
+        score: false,
+      },
       resolve: (result) => {
         results[index] = result;
       },
@@ -32,12 +42,19 @@ const tokens = fc.array(fc.integer({ min: 1, max: 10 }), { minLength: 1, maxLeng
 const prompt = fc.record({ image: tokens, text: tokens, maxNewTokens: fc.integer({ min: 1, max: 12 }) });
 const prompts = fc.array(prompt, { minLength: 1, maxLength: 20 });
 
-describe('an answer is the same', () => {
+const MODELS = [
+  ['that reads prompt and answer as one', fakeDecoder, []],
+  ['with an encoder for the prompt', fakeEncoderDecoder, [START]],
+] as const;
+
+describe.each(MODELS)('of a model %s, an answer is the same', (_, model, start) => {
   test('alone and in a batch of any number of rows, for prompts of any length', async () => {
     await fc.assert(
       fc.asyncProperty(prompts, fc.integer({ min: 1, max: 7 }), async (list, rows) => {
-        const results = await generate(fakeDecoder(), rows, 24, list);
-        const expected = list.map(({ image, text, maxNewTokens }) => expectedTokens([...image, ...text], maxNewTokens));
+        const results = await generate(model(), rows, 24, list);
+        const expected = list.map(({ image, text, maxNewTokens }) =>
+          expectedTokens([...image, ...text, ...start], maxNewTokens),
+        );
         expect(results.map((result) => (result instanceof ImageError ? result : result.tokenIds))).toEqual(expected);
       }),
     );
@@ -46,8 +63,8 @@ describe('an answer is the same', () => {
   test('in any order of arrival', async () => {
     await fc.assert(
       fc.asyncProperty(prompts, async (list) => {
-        const forwards = await generate(fakeDecoder(), 3, 24, list);
-        const backwards = await generate(fakeDecoder(), 3, 24, list.toReversed());
+        const forwards = await generate(model(), 3, 24, list);
+        const backwards = await generate(model(), 3, 24, list.toReversed());
         expect(backwards.toReversed()).toEqual(forwards);
       }),
     );
@@ -85,9 +102,31 @@ test('the end of the context ends an answer with "length"', async () => {
   expect(result).toMatchObject({ tokenIds: expected, finishReason: expected.at(-1) === 0 ? 'stop' : 'length' });
 });
 
+test('a model with an encoder writes as much after a long prompt as after a short one', async () => {
+  const short = { image: [1], text: [2], maxNewTokens: 5 };
+  const long = { image: [1, 2, 3], text: [4, 5], maxNewTokens: 5 };
+  const tooLong = { image: [1, 2, 3], text: [4, 5, 6], maxNewTokens: 5 };
+  const [first, second, third] = await generate(fakeEncoderDecoder(), 2, 5, [short, long, tooLong]);
+  expect(first).toMatchObject({ tokenIds: expectedTokens([1, 2, START], 5) });
+  expect(second).toMatchObject({ tokenIds: expectedTokens([1, 2, 3, 4, 5, START], 5) });
+  expect(third).toMatchObject({ code: 'prompt-too-long' });
+});
+
+test('a row ends with its stop sequence, and no other row does', async () => {
+  const free = { image: [3], text: [2], maxNewTokens: 12 };
+  const written = expectedTokens([3, 2], 12);
+  expect(written.length).toBeGreaterThan(4);
+  const [stopped, other] = await generate(fakeDecoder(), 2, 24, [
+    { ...free, stopSequences: [written.slice(1, 3)] },
+    free,
+  ]);
+  expect(stopped).toMatchObject({ tokenIds: written.slice(0, 3), finishReason: 'stop' });
+  expect(other).toMatchObject({ tokenIds: written });
+});
+
 test('NaN from the model is that image’s error, never text', async () => {
   const decoder = fakeDecoder();
-  const broken: BatchDecoder = {
+  const broken: LanguageModel = {
     ...decoder,
     step: async (...given) => (await decoder.step(...given)).fill(NaN, 0, 11),
   };

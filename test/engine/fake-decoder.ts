@@ -2,43 +2,34 @@
  * A language model whose answers can be worked out by hand: the next token is a function of the row's own history, read back from the cache.
  * It writes to the cache like the real one, so a row that is moved wrongly gives other tokens.
  */
-import type { BatchDecoder } from '../../src/engine/continuous-batch.ts';
-import type { KvCache } from '../../src/language/kv-cache.ts';
+import { KvCache } from '../../src/language/kv-cache.ts';
+import { ownCache, type LanguageModel, type RowCache } from '../../src/language/language-model.ts';
+import type { LanguageDeclaration } from '../../src/pack/model-declaration.ts';
 
 export const VOCAB = 11;
 export const EOS = 0;
 
-export function fakeDecoder(maxPositionEmbeddings = 64): BatchDecoder & { prefills: number[]; steps: number[] } {
-  const declaration = {
-    hiddenSize: 1,
-    numHiddenLayers: 1,
-    numAttentionHeads: 1,
-    headDim: 1,
-    vocabSize: VOCAB,
-    maxPositionEmbeddings,
-    bosTokenId: 1,
-    eosTokenId: EOS,
-    padTokenId: 1,
-  };
-  const logitsOf = (history: readonly number[]): number[] => {
-    const next = nextToken(history);
-    return Array.from({ length: VOCAB }, (_, id) => (id === next ? 1 : 0));
-  };
+/** A language model that counts the rows of each of its runs. */
+export type CountingModel = LanguageModel & { prefills: number[]; steps: number[] };
+
+export function fakeDecoder(maxPositionEmbeddings = 64): CountingModel {
   const prefills: number[] = [];
   const steps: number[] = [];
   return {
-    declaration,
+    declaration: fakeDeclaration('decoder-only', maxPositionEmbeddings),
     prefills,
     steps,
     embedTokens: async (ids) => Float32Array.from(ids),
+    newCache: (rows, maxLength) => new KvCache({ rows, layers: 1, heads: 1, maxLength, headDim: 1 }),
+    positionsNeeded: (promptLength, maxNewTokens) => Math.min(promptLength + maxNewTokens, maxPositionEmbeddings),
+    room: (promptLength, maxLength) => (promptLength < maxLength ? maxLength - promptLength + 1 : 0),
     prefill: async (cache, firstRow, rows) => {
       prefills.push(rows.length);
-      return Float32Array.from(
-        rows.flatMap(({ embeds, length }, index) => {
-          keys(cache, firstRow + index).set(embeds);
-          return logitsOf([...embeds.subarray(0, length)]);
-        }),
-      );
+      const logits = rows.flatMap(({ embeds, length }, index) => {
+        keys(cache, firstRow + index).set(embeds);
+        return logitsAfter([...embeds.subarray(0, length)]);
+      });
+      return { logits: Float32Array.from(logits), lengths: rows.map(({ length }) => length) };
     },
     step: async (cache, tokenIds, pastLengths) => {
       steps.push(tokenIds.length);
@@ -47,15 +38,41 @@ export function fakeDecoder(maxPositionEmbeddings = 64): BatchDecoder & { prefil
           const own = keys(cache, row);
           const past = pastLengths[row] ?? 0;
           own[past] = token;
-          return logitsOf([...own.subarray(0, past + 1)]);
+          return logitsAfter([...own.subarray(0, past + 1)]);
         }),
       );
     },
+    dispose: async () => {},
   };
 }
 
-function keys(cache: KvCache, row: number): Float32Array {
-  return cache.window(row, 1).past['past_key_values.0.key']?.data as Float32Array;
+export function fakeDeclaration(
+  kind: LanguageDeclaration['kind'],
+  maxPositionEmbeddings: number,
+  decoderStartTokenId?: number,
+): LanguageDeclaration {
+  return {
+    kind,
+    hiddenSize: 1,
+    numHiddenLayers: 1,
+    numAttentionHeads: 1,
+    numKeyValueHeads: 1,
+    headDim: 1,
+    vocabSize: VOCAB,
+    maxPositionEmbeddings,
+    eosTokenIds: [EOS],
+    decoderStartTokenId,
+  };
+}
+
+/** Logits that are greatest for the one token that follows this history. */
+export function logitsAfter(history: readonly number[]): number[] {
+  const next = nextToken(history);
+  return Array.from({ length: VOCAB }, (_, id) => (id === next ? 1 : 0));
+}
+
+function keys(cache: RowCache, row: number): Float32Array {
+  return ownCache(cache, KvCache).window(row, 1).past['past_key_values.0.key']?.data as Float32Array;
 }
 
 /** A mixing function over the whole history: any wrong position or row changes what follows. */

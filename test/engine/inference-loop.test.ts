@@ -1,18 +1,30 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { InferenceLoop, type Answered } from '../../src/engine/inference-loop.ts';
+import { InferenceLoop, type Answered, type RequestEncoder } from '../../src/engine/inference-loop.ts';
 import type { AnswerRequest } from '../../src/engine/inference-messages.ts';
-import { expectedTokens, fakeDecoder } from './fake-decoder.ts';
+import { ImageEmbeds } from '../../src/vision/image-embeds.ts';
+import { EOS, expectedTokens, fakeDecoder } from './fake-decoder.ts';
+import { fakeEncoderDecoder, START } from './fake-encoder-decoder.ts';
 
-/** An encoder whose image tokens are the pixels; `refuse` makes a batch fail. */
-function fakeEncoder(refuse: (images: readonly Float32Array[]) => boolean = () => false) {
+/** An encoder whose image tokens are the pixels, and then the instruction where it reads one; `refuse` makes a batch fail. */
+function fakeEncoder(
+  refuse: (images: readonly Float32Array[]) => boolean = () => false,
+  readsInstruction = false,
+): RequestEncoder & { batches: number[] } {
   const batches: number[] = [];
   return {
     batches,
-    encode: async (images: readonly Float32Array[]) => {
+    readsInstruction,
+    embedImages: async (images) => {
       batches.push(images.length);
       if (refuse(images)) throw new Error('no memory\nat some place');
-      return images.map((image) => image.slice());
+      const pixels = images.flatMap((image) => [...image]);
+      return new ImageEmbeds(Float32Array.from(pixels), [images.length, 1, pixels.length / images.length]);
     },
+    imageTokens: async (imageEmbeds, images, instructions) =>
+      images.map((image, pair) => {
+        const pixels = imageEmbeds.select([image]).data as Float32Array;
+        return Float32Array.from([...pixels, ...(instructions?.[pair] ?? [])]);
+      }),
   };
 }
 
@@ -20,8 +32,16 @@ const request = (id: number, pixels: number[], texts: number[][], maxNewTokens =
   type: 'answer',
   id,
   pixelValues: Float32Array.from(pixels),
-  prompts: texts.map((text) => [null, text]),
-  options: { maxNewTokens, minNewTokens: 0, score: false },
+  prompts: texts.map((text) => ({ segments: [null, text], instruction: undefined })),
+  options: {
+    maxNewTokens,
+    minNewTokens: 0,
+    repetitionPenalty: 1,
+    noRepeatNgram: 0,
+    eosTokenIds: [EOS],
+    stopSequences: [],
+    score: false,
+  },
 });
 
 async function answerAll(
@@ -48,6 +68,21 @@ test('every prompt of an image is answered, in order, and the image is encoded o
   expect(answered?.results).toMatchObject(
     [[1, 2], [3], [5, 5, 5]].map((text) => ({ tokenIds: expectedTokens([4, ...text], 6) })),
   );
+});
+
+test('a Q-Former that reads the instruction makes image tokens for each prompt, of images that are encoded once', async () => {
+  const encoder = fakeEncoder(() => false, true);
+  const asked = [4, 7].map((pixel, id) => ({
+    ...request(id, [pixel], []),
+    prompts: [[1, 2], [3]].map((instruction) => ({ segments: [null, [9]], instruction })),
+  }));
+  const answers = await answerAll(encoder, asked);
+  expect(encoder.batches).toEqual([2]);
+  [4, 7].forEach((pixel, id) => {
+    expect(answers[id]?.results).toMatchObject(
+      [[1, 2], [3]].map((instruction) => ({ tokenIds: expectedTokens([pixel, ...instruction, 9], 6) })),
+    );
+  });
 });
 
 test('images that are there together are encoded together, never more than a batch', async () => {
@@ -82,6 +117,15 @@ test('a longer prompt that comes later is not cut by the rows of those before it
   );
   expect(answers[1]?.results).toMatchObject([{ tokenIds: expectedTokens([2, ...long], 15) }]);
   expect(answers[2]?.results).toMatchObject([{ tokenIds: expectedTokens([3, 2], 6) }]);
+});
+
+test('prompts of any length are answered by a model that has an encoder for them', async () => {
+  const texts = [[2], Array.from({ length: 30 }, (_, i) => 1 + (i % 10)), [3, 4]];
+  const requests = texts.map((text, id) => request(id, [id + 1], [text], 8));
+  const answers = await answerAll(fakeEncoder(), requests, 2, fakeEncoderDecoder());
+  texts.forEach((text, id) => {
+    expect(answers[id]?.results).toMatchObject([{ tokenIds: expectedTokens([id + 1, ...text, START], 8) }]);
+  });
 });
 
 test('a failed step ends the rows that were in it as errors, and later images are answered', async () => {

@@ -15,7 +15,8 @@ export function interpolatePositions(positions: Weight, newGrid: number): Weight
   const [, rows = 0, width = 0] = positions.shape;
   const oldGrid = Math.sqrt(rows - 1);
   if (oldGrid === newGrid) return positions;
-  if (!Number.isInteger(oldGrid)) throw new RangeError(`${positions.name}: ${rows - 1} positions are not a square grid`);
+  if (!Number.isInteger(oldGrid))
+    throw new RangeError(`${positions.name}: ${rows - 1} positions are not a square grid`);
   let computed: Promise<Float32Array> | undefined;
   const compute = async (): Promise<Float32Array> => interpolate(await readAll(positions), oldGrid, newGrid, width);
   return {

@@ -125,14 +125,14 @@ export class GraphBuilder {
   weight(weight: Weight): Value {
     const known = this.#constants.get(weight.name);
     if (known !== undefined) return known;
-    const value = storedAsFloat(this, this.stored(weight, 'constant'), weight.shape);
+    const value = storedAsFloat(this, this.stored(weight, 'values'), weight.shape);
     this.#constants.set(weight.name, value);
     return value;
   }
 
   /** Rows of a weight by index, as float32. Only those rows are converted, except from int12, whose nibbles ONNX cannot gather. */
   gatherRows(weight: Weight, indices: Value): Value {
-    return gatherStoredRows(this, this.stored(weight, 'table'), weight.shape, indices);
+    return gatherStoredRows(this, this.stored(weight, 'values'), weight.shape, indices);
   }
 
   /** A weight as it lies in the pack, for operators that compute with it as it is stored. */

@@ -1,24 +1,14 @@
 /**
  * What every way of storing a weight has to say: which initializers a weight becomes, and their bytes.
  *
- * A weight may take several initializers (whole numbers and their scales). Each has a role, which also ends its name, so that a weight that is
- * stored twice (token embeddings as a table and as the output head) has two sets of names.
+ * A weight may take several initializers, whole numbers and their scales for example. Each has a role, which also ends its name, so that a weight that is
+ * stored in two ways (token embeddings as a table and as the output head) has two sets of names.
  */
 import type { Weight } from '../read/weight.ts';
 import type { OnnxType } from './value.ts';
 
 /** The roles of all storages; those of one storage are told in its file. */
-export type PartRole =
-  | 'values'
-  | 'high'
-  | 'low'
-  | 'row_max'
-  | 'columns'
-  | 'column_scale'
-  | 'rows'
-  | 'row_scale'
-  | 'blocks'
-  | 'block_scale';
+export type PartRole = 'values' | 'high' | 'low' | 'row_max' | 'columns' | 'column_scale' | 'blocks' | 'block_scale';
 
 /** One initializer that a weight is stored as. */
 export type StoredPart = {

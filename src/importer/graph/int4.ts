@@ -19,7 +19,7 @@ const MIDDLE = 8;
 const EXTREME_LEVELS = [-8, -8.75] as const;
 
 /** Parts: `blocks` uint8 [N, blocks, 16], element 2i in the low nibble, and `block_scale` float [N·blocks]; the last block of a row is filled with zeros. */
-export const int4Blocks: Encoding = {
+export const int4: Encoding = {
   parts: (shape) => {
     const [N = 1, K = 1] = shape;
     const blocks = Math.ceil(K / INT4_BLOCK);
@@ -47,8 +47,9 @@ export const int4Blocks: Encoding = {
               'the tensor holds NaN or infinity, which int4 cannot store. Is the checkpoint damaged?',
             );
           }
+          // The levels are those of the scale as it is stored.
           scales[index] = scale;
-          pack(values, start, end, scales[index] as number, packed, index * BLOCK_BYTES);
+          pack(values, start, end, Math.fround(scale), packed, index * BLOCK_BYTES);
         }
       }
       yield { role: 'blocks', bytes: packed };
@@ -95,7 +96,14 @@ function bestScale(values: Float32Array, start: number, end: number): number {
   return best;
 }
 
-function pack(values: Float32Array, start: number, end: number, scale: number, packed: Uint8Array, target: number): void {
+function pack(
+  values: Float32Array,
+  start: number,
+  end: number,
+  scale: number,
+  packed: Uint8Array,
+  target: number,
+): void {
   const factor = scale === 0 ? 0 : 1 / scale;
   for (let i = 0; i < INT4_BLOCK; i += 2) {
     const low = start + i < end ? levelOf(values[start + i] as number, factor) : 0;

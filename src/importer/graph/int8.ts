@@ -1,17 +1,14 @@
 /**
- * Weights as whole numbers of 8 bits times a scale for each row of the checkpoint's matrix.
+ * Matrices as whole numbers of 8 bits with a scale for each output: W [N, K] turned to [K, N], the order of ONNX Runtime's integer product.
  *
- * - `int8Rows`, for tables whose rows are looked up: the greatest magnitude of a row is level 127.
- * - `int8Columns`, for matrix products: W [N, K] turned to [K, N], the order of ONNX Runtime's integer product, with a scale for each output.
- *
- * Processors without 8-bit dot products (AVX2) multiply unsigned with signed bytes and add the products of two neighbouring inputs in 16 bits; a sum beyond
- * them is cut off without a word, and with levels to 127 it is, noticeably. 255·128 still fits. So in a matrix it is the sum of two neighbours, 2i and
- * 2i + 1, that is level 127 at most (and 128 after rounding): exact on every processor, and at the full speed of those that have dot products,
- * where unsigned weights would not be. Numbers in bench/int8-kernels.mjs.
+ * Processors without 8-bit dot products (AVX2) multiply unsigned with signed bytes and add the products of two neighbouring inputs in 16 bits. A sum
+ * beyond them is cut off without a word; with levels to 127 that happens, and doubles the error of an image encoder (measured with nano). 255·128
+ * still fits. So it is the sum of two neighbours, 2i and 2i + 1, that is level 127 at most (and 128 after rounding). That is exact on every
+ * processor, at the full speed of those that have dot products, where unsigned weights would be slow. Numbers in bench/int8-kernels.mjs.
  */
 import { CheckpointError } from '../../errors.ts';
-import { elementCount, readPieces } from '../read/weight.ts';
-import { bytesOf, type EncodedPiece, type Encoding } from './encoding.ts';
+import { readPieces } from '../read/weight.ts';
+import { bytesOf, type Encoding } from './encoding.ts';
 
 const MAX_LEVEL = 127;
 
@@ -21,7 +18,7 @@ const TILE = 16;
 const PIECE = 16 * 2 ** 20;
 
 /** Parts: `columns` int8 [K, N] and `column_scale` float [N] of a matrix [N, K]. Holds the whole matrix in 8 bits while it is encoded. */
-export const int8Columns: Encoding = {
+export const int8: Encoding = {
   parts: (shape) => {
     const [N, K] = matrixShape(shape);
     return [
@@ -36,7 +33,7 @@ export const int8Columns: Encoding = {
     let first = 0;
     for await (const values of readPieces(weight, K)) {
       const rows = values.length / K;
-      const greatest = greatestOfRows(weight.name, values, K, greatestOfPairs);
+      const greatest = greatestOfRows(weight.name, values, K);
       for (let row = 0; row < rows; row++) scale[first + row] = (greatest[row] as number) / MAX_LEVEL;
       turnRows(values, greatest, K, columns, first, N);
       first += rows;
@@ -44,31 +41,6 @@ export const int8Columns: Encoding = {
     for (let start = 0; start < columns.length; start += PIECE)
       yield { role: 'columns', bytes: bytesOf(columns.subarray(start, start + PIECE)) };
     yield { role: 'column_scale', bytes: bytesOf(scale) };
-  },
-};
-
-/** Parts: `rows` int8 in the table's shape and `row_scale` float for each row. */
-export const int8Rows: Encoding = {
-  parts: (shape) => {
-    const rows = shape[0] ?? 1;
-    return [
-      { role: 'rows', type: 'int8', shape, byteLength: elementCount(shape) },
-      { role: 'row_scale', type: 'float', shape: [rows, ...shape.slice(1).map(() => 1)], byteLength: 4 * rows },
-    ];
-  },
-  async *encode(weight): AsyncGenerator<EncodedPiece> {
-    const rowLength = elementCount(weight.shape.slice(1));
-    for await (const values of readPieces(weight, rowLength)) {
-      const greatest = greatestOfRows(weight.name, values, rowLength, greatestMagnitude);
-      const levels = new Int8Array(values.length);
-      for (let row = 0; row < greatest.length; row++) {
-        const factor = levelsPerUnit(greatest[row] as number);
-        const end = (row + 1) * rowLength;
-        for (let i = row * rowLength; i < end; i++) levels[i] = levelOf(values[i] as number, factor);
-      }
-      yield { role: 'rows', bytes: bytesOf(levels) };
-      yield { role: 'row_scale', bytes: bytesOf(greatest.map((value) => value / MAX_LEVEL)) };
-    }
   },
 };
 
@@ -92,16 +64,11 @@ function turnRows(
   }
 }
 
-/** For each row the number that shall be level 127. */
-function greatestOfRows(
-  name: string,
-  values: Float32Array,
-  rowLength: number,
-  greatestOf: (values: Float32Array, start: number, end: number) => number,
-): Float32Array {
-  const greatest = new Float32Array(values.length / rowLength);
+/** For each row the number that shall be level 127: the greatest magnitude of an element or of the sum of two neighbours. */
+function greatestOfRows(name: string, values: Float32Array, K: number): Float32Array {
+  const greatest = new Float32Array(values.length / K);
   for (let row = 0; row < greatest.length; row++) {
-    const max = greatestOf(values, row * rowLength, (row + 1) * rowLength);
+    const max = greatestOfPairs(values, row * K, (row + 1) * K);
     if (!Number.isFinite(max)) {
       throw new CheckpointError(
         name,
@@ -113,14 +80,7 @@ function greatestOfRows(
   return greatest;
 }
 
-/** Math.max hands NaN on, so damage does not go unseen. */
-function greatestMagnitude(values: Float32Array, start: number, end: number): number {
-  let max = 0;
-  for (let i = start; i < end; i++) max = Math.max(max, Math.abs(values[i] as number));
-  return max;
-}
-
-/** The greatest magnitude of a number or of the sum of two neighbours. Of two numbers of unlike signs the sum is smaller than one of them. */
+/** Of two numbers of unlike signs the sum is smaller than one of them, and does not matter. Math.max hands NaN on. */
 function greatestOfPairs(values: Float32Array, start: number, end: number): number {
   let max = 0;
   for (let i = start; i + 1 < end; i += 2) {

@@ -35,41 +35,48 @@ export function matrixProduct(g: GraphBuilder, x: Value, weight: Weight): Value 
   }
   const stored = g.stored(weight, 'matrix');
   switch (stored.storage) {
-    case 'int8Columns':
-      return int8Product(g, x, stored, outputs);
-    case 'int4Blocks':
+    case 'int8':
+      return int8Product(g, x, stored, outputs, inputs);
+    case 'int4':
       return int4Product(g, x, stored, outputs, inputs);
     default: {
       const inFloat = storedAsFloat(g, stored, weight.shape); // [N, K]
-      return g.node1('FusedMatMul', [x, inFloat], product(x, outputs), { transB: 1 }, MICROSOFT); // [.., N]
+      return g.node1('FusedMatMul', [x, inFloat], float(x, outputs), { transB: 1 }, MICROSOFT); // [.., N]
     }
   }
 }
 
-function int8Product(g: GraphBuilder, x: Value, stored: StoredWeight, outputs: number): Value {
+function int8Product(g: GraphBuilder, x: Value, stored: StoredWeight, outputs: number, inputs: number): Value {
   const { zero, max } = x.nonNegative === true ? NON_NEGATIVE_LEVELS : SIGNED_LEVELS;
-  const float = (shape: Value['shape']) => ({ type: 'float', shape }) as const;
-  const perRow = x.shape.with(-1, 1);
-  const magnitudes = x.nonNegative === true ? x : g.node1('Abs', [x], float(x.shape)); // [.., K]
-  const greatest = g.node1('ReduceMax', [magnitudes, g.int64([-1])], float(perRow), { keepdims: 1 }); // [.., 1]
-  const levelSize = g.node1('Mul', [greatest, g.scalar(1 / max)], float(perRow)); // [.., 1]
-  const rowScale = g.node1('Add', [levelSize, g.scalar(TINY)], float(perRow)); // [.., 1]
-  const scaled = g.node1('Div', [x, rowScale], float(x.shape)); // [.., K]
+  const perElement = float(x, inputs);
+  const perRow = float(x, 1);
+  const magnitudes = x.nonNegative === true ? x : g.node1('Abs', [x], perElement); // [.., K]
+  const greatest = g.node1('ReduceMax', [magnitudes, g.int64([-1])], perRow, { keepdims: 1 }); // [.., 1]
+  const levelSize = g.node1('Mul', [greatest, g.scalar(1 / max)], perRow); // [.., 1]
+  const rowScale = g.node1('Add', [levelSize, g.scalar(TINY)], perRow); // [.., 1]
+  const scaled = g.node1('Div', [x, rowScale], perElement); // [.., K]
   const rounded = [scaled, g.scalar(1), g.uint8(zero)];
   const levels = g.node1('QuantizeLinear', rounded, { type: 'uint8', shape: x.shape }); // [.., K]
-  const factors = [levels, storedPart(stored, 'columns'), g.scalar(1), storedPart(stored, 'column_scale'), g.uint8(zero)];
-  const sums = g.node1('MatMulIntegerToFloat', factors, product(x, outputs), {}, MICROSOFT); // [.., N]
-  return g.node1('Mul', [sums, rowScale], product(x, outputs)); // [.., N]
+  const factors = [
+    levels,
+    storedPart(stored, 'columns'),
+    g.scalar(1),
+    storedPart(stored, 'column_scale'),
+    g.uint8(zero),
+  ];
+  const sums = g.node1('MatMulIntegerToFloat', factors, float(x, outputs), {}, MICROSOFT); // [.., N]
+  return g.node1('Mul', [sums, rowScale], float(x, outputs)); // [.., N]
 }
 
 function int4Product(g: GraphBuilder, x: Value, stored: StoredWeight, outputs: number, inputs: number): Value {
   const weight = [storedPart(stored, 'blocks'), storedPart(stored, 'block_scale')];
   const attributes = { K: inputs, N: outputs, bits: 4, block_size: INT4_BLOCK, accuracy_level: INT8_ACCURACY };
   return withTwoRows(g, x, (rows) =>
-    g.node1('MatMulNBits', [rows, ...weight], product(rows, outputs), attributes, MICROSOFT),
+    g.node1('MatMulNBits', [rows, ...weight], float(rows, outputs), attributes, MICROSOFT),
   ); // [.., N]
 }
 
-function product(x: Value, outputs: number): Omit<Value, 'name'> {
-  return { type: 'float', shape: x.shape.with(-1, outputs) };
+/** A result with the leading axes of x: [.., width]. */
+function float(x: Value, width: number): Omit<Value, 'name'> {
+  return { type: 'float', shape: [...x.shape.slice(0, -1), width] };
 }

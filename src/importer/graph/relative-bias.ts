@@ -29,7 +29,10 @@ export type RelativeBuckets = {
  * The first half of a side's buckets holds one distance each; the other half divides the distances up to `maxDistance` evenly by their
  * logarithm.
  */
-export function relativeBucket(distance: number, { numBuckets, maxDistance, isBidirectional }: RelativeBuckets): number {
+export function relativeBucket(
+  distance: number,
+  { numBuckets, maxDistance, isBidirectional }: RelativeBuckets,
+): number {
   const buckets = isBidirectional ? numBuckets / 2 : numBuckets;
   const side = isBidirectional && distance > 0 ? buckets : 0;
   const steps = isBidirectional ? Math.abs(distance) : Math.max(-distance, 0);
@@ -91,11 +94,10 @@ function lookUp(g: GraphBuilder, table: Weight, distances: Value, least: number,
 /** `MASKED` for keys at the query's own position or after it, 0 for those before: distances [B, 1, C] -> [B, 1, 1, C]. */
 function maskFrom(g: GraphBuilder, distances: Value): Value {
   const { shape } = distances;
-  const isUnwritten = g.node1(
-    'Clip',
-    [add(g, distances, g.int64([1], [])), g.int64([0], []), g.int64([1], [])],
-    { type: 'int64', shape },
-  ); // [B, 1, C]
+  const isUnwritten = g.node1('Clip', [add(g, distances, g.int64([1], [])), g.int64([0], []), g.int64([1], [])], {
+    type: 'int64',
+    shape,
+  }); // [B, 1, C]
   const asFloat = g.node1('Cast', [isUnwritten], { type: 'float', shape }, { to: ONNX_TYPES.float }); // [B, 1, C]
   const mask = g.node1('Mul', [asFloat, g.scalar(MASKED)], { type: 'float', shape }); // [B, 1, C]
   return reshape(g, mask, [0, 1, 1, -1], ['B', 1, 1, 'C']); // [B, 1, 1, C]

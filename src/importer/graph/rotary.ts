@@ -88,7 +88,13 @@ export function rotaryAttention(
 }
 
 /** Turns the first R features of each head by the angles of its position. */
-function rotate(g: GraphBuilder, x: Value, positionIds: Value, heads: number, { cos, sin, rotaryDim }: RotaryTables): Value {
+function rotate(
+  g: GraphBuilder,
+  x: Value,
+  positionIds: Value,
+  heads: number,
+  { cos, sin, rotaryDim }: RotaryTables,
+): Value {
   return g.node1(
     'RotaryEmbedding',
     [x, positionIds, cos, sin],

@@ -35,21 +35,9 @@ export function storedAsFloat(g: GraphBuilder, stored: StoredWeight, shape: read
 
 /** Rows of a table [V, ..] by index, as float32: [indices.., ..]. */
 export function gatherStoredRows(g: GraphBuilder, stored: StoredWeight, shape: readonly Dim[], indices: Value): Value {
-  const rowsOf = (table: Value): Value => {
-    const result = { type: table.type, shape: [...indices.shape, ...table.shape.slice(1)] };
-    return toFloat(g, g.node1('Gather', [table, indices], result, { axis: 0 }));
-  };
-  switch (stored.storage) {
-    case 'int8Rows': {
-      const levels = rowsOf(storedPart(stored, 'rows'));
-      const scale = rowsOf(storedPart(stored, 'row_scale'));
-      return g.node1('Mul', [levels, scale], { type: 'float', shape: levels.shape });
-    }
-    case 'int12':
-      return rowsOf(storedAsFloat(g, stored, shape));
-    default:
-      return rowsOf(storedPart(stored, 'values'));
-  }
+  const table = stored.parts.get('values') ?? storedAsFloat(g, stored, shape);
+  const result = { type: table.type, shape: [...indices.shape, ...shape.slice(1)] };
+  return toFloat(g, g.node1('Gather', [table, indices], result, { axis: 0 }));
 }
 
 function toFloat(g: GraphBuilder, value: Value): Value {

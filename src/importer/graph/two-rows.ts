@@ -25,7 +25,7 @@ export function withTwoRows(g: GraphBuilder, x: Value, product: (x: Value) => Va
   const rowsAndCopy = g.node1('Concat', [x, copy], { type: 'float', shape: joined }, { axis }); // [.., S or S + 1, K]
   const result = product(rowsAndCopy); // [.., S or S + 1, N]
   const rows = g.node1('Shape', [x], { type: 'int64', shape: [1] }, { start: axis, end: axis + 1 }); // [1]
-  const shape = x.shape.with(-1, result.shape.at(-1) ?? 0);
+  const shape = [...x.shape.slice(0, -1), ...result.shape.slice(-1)];
   return g.node1('Slice', [result, g.int64([0]), rows, axes], { type: 'float', shape }); // [.., S, N]
 }
 

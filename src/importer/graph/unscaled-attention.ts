@@ -49,8 +49,7 @@ export function attentionWithNewKey(
   const { pastKey, pastValue, bias } = inputs;
   const [batch = 'B', heads = 0, , headDim = 0] = pastKey.shape;
   const scoresOf = (width: Dim): Omit<Value, 'name'> => ({ type: 'float', shape: [batch, heads, 1, width] });
-  const byHead = (x: Value): Value =>
-    reshape(g, x, [0, Number(heads), 1, Number(headDim)], [batch, heads, 1, headDim]);
+  const byHead = (x: Value): Value => reshape(g, x, [0, Number(heads), 1, Number(headDim)], [batch, heads, 1, headDim]);
   const [query, key, value] = [byHead(inputs.query), byHead(inputs.key), byHead(inputs.value)]; // [B, H, 1, Dk]
 
   const pastScores = g.node1('FusedMatMul', [query, pastKey], scoresOf('C'), { transB: 1 }, MICROSOFT); // [B, H, 1, C]

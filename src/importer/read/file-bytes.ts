@@ -4,7 +4,7 @@
  */
 import { readSync } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
-import { CheckpointError } from '../../errors.ts';
+import { CheckpointError, type CheckpointFault } from '../../errors.ts';
 
 /** A file opened for reading. Close it, or its handle leaks. */
 export class FileBytes {
@@ -70,6 +70,11 @@ export class FileBytes {
     return bytes;
   }
 
+  /** The error for what is wrong with this file. */
+  refusal(fault: CheckpointFault, message: string): CheckpointError {
+    return new CheckpointError(this.path, message, { fault });
+  }
+
   async close(): Promise<void> {
     await this.#handle.close();
   }
@@ -81,7 +86,7 @@ export class FileBytes {
 
   #truncated(position: number, length: number): never {
     const message = `${length} bytes are expected at byte ${position}, but the file ends before. It is probably incomplete; download it again.`;
-    throw new CheckpointError(this.path, message, { fault: 'truncated' });
+    throw this.refusal('truncated', message);
   }
 
   #unreadable(cause: unknown): never {

@@ -4,7 +4,7 @@
  *
  * How long a pickle is shows only where it stops, and where a storage lies only after all before it.
  */
-import { CheckpointError, type CheckpointFault } from '../../errors.ts';
+import { CheckpointError } from '../../errors.ts';
 import type { FileBytes } from './file-bytes.ts';
 import { PickleBudget } from './pickle-budget.ts';
 import { PickleBytes } from './pickle-bytes.ts';
@@ -35,7 +35,7 @@ export async function readLegacyTorchFile(file: FileBytes): Promise<PickleValue>
   reader.requireMagicNumber();
   const version = reader.next('the version');
   if (version !== VERSION) {
-    throw refusal(file, 'bad-pickle', `the format has version ${show(version)}; only ${VERSION} is known.`);
+    throw file.refusal('bad-pickle', `the format has version ${show(version)}; only ${VERSION} is known.`);
   }
   requireLittleEndian(file, reader.next('the description of the machine'));
   const root = reader.next('the pickle of the checkpoint');
@@ -82,8 +82,7 @@ class PickleSequence {
       if (error instanceof CheckpointError && error.fault === 'unsafe-pickle') throw error;
     }
     if (first === MAGIC_NUMBER) return;
-    throw refusal(
-      this.#file,
+    throw this.#file.refusal(
       'not-a-checkpoint',
       'it begins like a pickle, but PyTorch did not write it. Give a file of weights that torch.save wrote.',
     );
@@ -94,13 +93,12 @@ function requireLittleEndian(file: FileBytes, machine: PickleValue): void {
   const littleEndian = machine instanceof PickleDict ? machine.get('little_endian') : undefined;
   if (littleEndian === true) return;
   if (littleEndian === false) {
-    throw refusal(
-      file,
+    throw file.refusal(
       'unsupported-byteorder',
       'its numbers are big-endian, which cannot be read. Save it again on an ordinary machine.',
     );
   }
-  throw refusal(file, 'bad-pickle', 'it does not say its byte order. The file is damaged; download it again.');
+  throw file.refusal('bad-pickle', 'it does not say its byte order. The file is damaged; download it again.');
 }
 
 /** Storages as the pickle speaks of them; where they lie is not known yet. */
@@ -108,8 +106,7 @@ function storageFinder(file: FileBytes, storages: Map<string, TorchStorage>): St
   return (key, dtype, elements) => {
     const storage = storages.get(key) ?? new TorchStorage(key, dtype, elements);
     if (storage.dtype !== dtype || storage.elements !== elements) {
-      throw refusal(
-        file,
+      throw file.refusal(
         'storage-size-mismatch',
         `storage ${quoted(key)} is said to hold ${storage.elements} elements of ${storage.dtype}, and ${elements} of ${dtype}.`,
       );
@@ -126,17 +123,16 @@ async function placeStorages(
   keys: PickleValue,
   begin: number,
 ): Promise<void> {
-  if (!(keys instanceof PickleList)) throw refusal(file, 'bad-pickle', 'its list of storages is no list.');
+  if (!(keys instanceof PickleList)) throw file.refusal('bad-pickle', 'its list of storages is no list.');
   let position = begin;
   for (const key of keys.items) {
     const storage = typeof key === 'string' ? storages.get(key) : undefined;
     if (storage === undefined || storage.position !== undefined) {
-      throw refusal(file, 'bad-pickle', `its list of storages has ${show(key)}, which is unknown or was there before.`);
+      throw file.refusal('bad-pickle', `its list of storages has ${show(key)}, which is unknown or was there before.`);
     }
     const count = Buffer.from(await file.read(position, COUNT_BYTES)).readBigInt64LE();
     if (count !== BigInt(storage.elements)) {
-      throw refusal(
-        file,
+      throw file.refusal(
         'storage-size-mismatch',
         `storage ${quoted(storage.key)} should hold ${storage.elements} elements, but has ${count}. The file is damaged; download it again.`,
       );
@@ -144,8 +140,7 @@ async function placeStorages(
     storage.position = position + COUNT_BYTES;
     position = storage.position + storage.byteLength;
     if (position > file.size) {
-      throw refusal(
-        file,
+      throw file.refusal(
         'truncated',
         `storage ${quoted(storage.key)} ends at byte ${position}, but the file has ${file.size}. It is incomplete; download it again.`,
       );
@@ -153,8 +148,7 @@ async function placeStorages(
   }
   for (const storage of storages.values()) {
     if (storage.position === undefined) {
-      throw refusal(
-        file,
+      throw file.refusal(
         'missing-storage',
         `a tensor refers to storage ${quoted(storage.key)}, which the file does not hold. Download it again.`,
       );
@@ -164,8 +158,4 @@ async function placeStorages(
 
 function show(value: PickleValue): string {
   return typeof value === 'string' ? quoted(value) : typeof value === 'number' ? String(value) : 'something else';
-}
-
-function refusal(file: FileBytes, fault: CheckpointFault, message: string): CheckpointError {
-  return new CheckpointError(file.path, message, { fault });
 }

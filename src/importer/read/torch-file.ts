@@ -83,9 +83,7 @@ export async function readTorchFile(file: FileBytes): Promise<PickleValue> {
   const head = await file.read(0, Math.min(file.size, HEAD_BYTES));
   if (looksLikeZip(head)) return readZipTorchFile(file);
   if (looksLikePickle(head)) return readLegacyTorchFile(file);
-  throw new CheckpointError(file.path, `this is not a PyTorch checkpoint: ${guess(head)}.`, {
-    fault: 'not-a-checkpoint',
-  });
+  throw file.refusal('not-a-checkpoint', `this is not a PyTorch checkpoint: ${guess(head)}.`);
 }
 
 /** What a file is instead of a checkpoint: mostly something that a download left behind. */

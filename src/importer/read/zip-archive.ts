@@ -5,9 +5,10 @@
  * they could read differently (an entry twice, two tables, entries over one another) is refused. Format:
  * https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
  */
-import { CheckpointError, type CheckpointFault } from '../../errors.ts';
+import type { CheckpointError } from '../../errors.ts';
 import type { FileBytes } from './file-bytes.ts';
 import { quoted } from './quoted.ts';
+import { findDirectory, IN_ZIP64_16, IN_ZIP64_32, readUint64, type Directory } from './zip-directory.ts';
 
 /** One file in the archive. */
 export type ZipEntry = {
@@ -27,30 +28,16 @@ export type ZipArchive = {
 /** What the central directory says of an entry. */
 type Listed = { name: string; header: number; size: number; flags: number };
 
-const END_RECORD = 0x06054b50;
-const END_RECORD_BYTES = 22;
-const ZIP64_END_RECORD = 0x06064b50;
-const ZIP64_END_RECORD_BYTES = 56;
-const ZIP64_LOCATOR = 0x07064b50;
-const ZIP64_LOCATOR_BYTES = 20;
 const DIRECTORY_ENTRY = 0x02014b50;
 const DIRECTORY_ENTRY_BYTES = 46;
 const LOCAL_HEADER = 0x04034b50;
 const LOCAL_HEADER_BYTES = 30;
-
-/** A field of 16 or 32 bits that holds this says: the value is in the ZIP64 field. */
-const IN_ZIP64_16 = 0xffff;
-const IN_ZIP64_32 = 0xffffffff;
 
 const FLAG_ENCRYPTED = 0x0001;
 /** Sizes are not in the local header, but behind the data. */
 const FLAG_SIZES_FOLLOW = 0x0008;
 const FLAG_STRONG_ENCRYPTION = 0x0040;
 const FLAG_MASKED_HEADERS = 0x2000;
-
-/** Checkpoints have an entry per tensor, some thousands. */
-const MAX_ENTRIES = 200_000;
-const MAX_DIRECTORY_BYTES = 64 * 2 ** 20;
 
 /** Whether a file that begins with these bytes is a zip file. */
 export function looksLikeZip(head: Uint8Array): boolean {
@@ -77,90 +64,10 @@ export async function readZipArchive(file: FileBytes): Promise<ZipArchive> {
   let end = 0;
   for (const span of spans) {
     if (span.begin < end)
-      throw refusal(file, 'ambiguous-archive', `entry ${quoted(span.name)} lies over the entry before it.`);
+      throw file.refusal('ambiguous-archive', `entry ${quoted(span.name)} lies over the entry before it.`);
     end = span.end;
   }
   return inOneFolder(file, entries);
-}
-
-type Directory = { position: number; bytes: number; entries: number };
-
-/**
- * Finds the end record, and through it the directory. A comment may stand behind the record and hold anything, so what counts is
- * that the numbers of the record meet: its comment ends with the file, and the directory ends where the record begins.
- */
-async function findDirectory(file: FileBytes): Promise<Directory> {
-  const tailStart = Math.max(0, file.size - END_RECORD_BYTES - 0xffff - ZIP64_LOCATOR_BYTES);
-  const bytes = await file.read(tailStart, file.size - tailStart);
-  const tail = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const found: Directory[] = [];
-  for (let at = tail.byteLength - END_RECORD_BYTES; at >= 0; at--) {
-    if (tail.getUint32(at, true) !== END_RECORD) continue;
-    if (at + END_RECORD_BYTES + tail.getUint16(at + 20, true) !== tail.byteLength) continue;
-    const directory = await directoryOf(file, tail, at, tailStart + at);
-    if (directory !== undefined) found.push(directory);
-  }
-  const [directory] = found;
-  if (directory === undefined) {
-    throw refusal(
-      file,
-      'truncated',
-      'this zip file has no table of contents at its end. It is probably incomplete; download it again.',
-    );
-  }
-  if (found.length > 1) throw refusal(file, 'ambiguous-archive', 'this zip file has two tables of contents.');
-  if (directory.entries > MAX_ENTRIES || directory.bytes > MAX_DIRECTORY_BYTES) {
-    throw refusal(
-      file,
-      'too-large',
-      `this zip file has ${directory.entries} entries; at most ${MAX_ENTRIES} are expected.`,
-    );
-  }
-  return directory;
-}
-
-/** The directory that the end record at byte `at` of the tail speaks of, or undefined when it is none. */
-async function directoryOf(
-  file: FileBytes,
-  tail: DataView,
-  at: number,
-  position: number,
-): Promise<Directory | undefined> {
-  const disks = [tail.getUint16(at + 4, true), tail.getUint16(at + 6, true)];
-  const entriesHere = tail.getUint16(at + 8, true);
-  const entries = tail.getUint16(at + 10, true);
-  const bytes = tail.getUint32(at + 12, true);
-  const start = tail.getUint32(at + 16, true);
-  if (disks.every((disk) => disk === 0) && entriesHere === entries && start + bytes === position) {
-    return { position: start, bytes, entries };
-  }
-  const locator = at - ZIP64_LOCATOR_BYTES;
-  if (locator < 0 || tail.getUint32(locator, true) !== ZIP64_LOCATOR) return undefined;
-  const recordAt = readUint64(tail, locator + 8);
-  // The record ends where its locator begins.
-  if (recordAt !== position - ZIP64_LOCATOR_BYTES - ZIP64_END_RECORD_BYTES) return undefined;
-  const recordBytes = await file.read(recordAt, ZIP64_END_RECORD_BYTES);
-  const record = new DataView(recordBytes.buffer, recordBytes.byteOffset);
-  if (record.getUint32(0, true) !== ZIP64_END_RECORD || readUint64(record, 4) !== ZIP64_END_RECORD_BYTES - 12) {
-    return undefined;
-  }
-  const long = {
-    entriesHere: readUint64(record, 24),
-    entries: readUint64(record, 32),
-    bytes: readUint64(record, 40),
-    position: readUint64(record, 48),
-  };
-  const agrees =
-    record.getUint32(16, true) === 0 &&
-    record.getUint32(20, true) === 0 &&
-    disks.every((disk) => disk === 0 || disk === IN_ZIP64_16) &&
-    long.entriesHere === long.entries &&
-    (entriesHere === long.entries || entriesHere === IN_ZIP64_16) &&
-    (entries === long.entries || entries === IN_ZIP64_16) &&
-    (bytes === long.bytes || bytes === IN_ZIP64_32) &&
-    (start === long.position || start === IN_ZIP64_32) &&
-    long.position + long.bytes === recordAt;
-  return agrees ? { position: long.position, bytes: long.bytes, entries: long.entries } : undefined;
 }
 
 function parseDirectory(file: FileBytes, directory: Directory, bytes: Uint8Array): Listed[] {
@@ -168,7 +75,7 @@ function parseDirectory(file: FileBytes, directory: Directory, bytes: Uint8Array
   const names = new Set<string>();
   const listed: Listed[] = [];
   const damaged = (): CheckpointError =>
-    refusal(file, 'ambiguous-archive', 'the table of contents of this zip file is damaged. Download the file again.');
+    file.refusal('ambiguous-archive', 'the table of contents of this zip file is damaged. Download the file again.');
   let at = 0;
   while (at < bytes.byteLength) {
     if (at + DIRECTORY_ENTRY_BYTES > bytes.byteLength || view.getUint32(at, true) !== DIRECTORY_ENTRY) throw damaged();
@@ -179,8 +86,7 @@ function parseDirectory(file: FileBytes, directory: Directory, bytes: Uint8Array
     const name = entryName(bytes.subarray(at + DIRECTORY_ENTRY_BYTES, nameEnd));
     if (name === undefined) throw damaged();
     if (names.has(name)) {
-      throw refusal(
-        file,
+      throw file.refusal(
         'ambiguous-archive',
         `entry ${quoted(name)} stands twice in this zip file: other programs may read the other one.`,
       );
@@ -204,11 +110,10 @@ function parseDirectory(file: FileBytes, directory: Directory, bytes: Uint8Array
 /** Refuses what could not be read in place. */
 function requireStored(file: FileBytes, name: string, flags: number, method: number): void {
   if (flags & (FLAG_ENCRYPTED | FLAG_STRONG_ENCRYPTION | FLAG_MASKED_HEADERS)) {
-    throw refusal(file, 'encrypted', `entry ${quoted(name)} of this zip file is encrypted.`);
+    throw file.refusal('encrypted', `entry ${quoted(name)} of this zip file is encrypted.`);
   }
   if (method !== 0) {
-    throw refusal(
-      file,
+    throw file.refusal(
       'unsupported-compression',
       `entry ${quoted(name)} of this zip file is compressed, as PyTorch never writes it. Save the checkpoint again with torch.save.`,
     );
@@ -248,8 +153,7 @@ function zip64Fields(extra: DataView, fields: readonly number[]): number[] | und
 /** Checks the header in front of an entry's data against the directory. @returns where the data begins. */
 async function checkLocalHeader(file: FileBytes, entry: Listed, directoryStart: number): Promise<number> {
   const differs = (): CheckpointError =>
-    refusal(
-      file,
+    file.refusal(
       'truncated',
       `the zip entry ${quoted(entry.name)} does not lie where the table of contents says. The file is damaged; download it again.`,
     );
@@ -275,8 +179,7 @@ function inOneFolder(file: FileBytes, entries: readonly ZipEntry[]): ZipArchive 
   const folders = new Set(entries.map(({ name }) => (name.includes('/') ? name.slice(0, name.indexOf('/')) : '')));
   if (folders.size > 1) {
     const list = [...folders].slice(0, 4).map(quoted).join(', ');
-    throw refusal(
-      file,
+    throw file.refusal(
       'ambiguous-archive',
       `this zip file has several top folders (${list}), where a checkpoint has one.`,
     );
@@ -291,14 +194,4 @@ function entryName(bytes: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Infinity for what lies beyond 2^53, which no position in a file does. */
-function readUint64(view: DataView, at: number): number {
-  const value = view.getBigUint64(at, true);
-  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : Infinity;
-}
-
-function refusal(file: FileBytes, fault: CheckpointFault, message: string): CheckpointError {
-  return new CheckpointError(file.path, message, { fault });
 }

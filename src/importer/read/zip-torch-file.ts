@@ -1,7 +1,6 @@
 /**
  * The format of `torch.save` since PyTorch 1.6: a zip archive with a pickle, `data.pkl`, and one entry of raw bytes per storage (spec 8.3).
  */
-import { CheckpointError } from '../../errors.ts';
 import type { FileBytes } from './file-bytes.ts';
 import { MAX_PICKLE_BYTES, PickleBudget } from './pickle-budget.ts';
 import { PickleBytes } from './pickle-bytes.ts';
@@ -27,24 +26,21 @@ export async function readZipTorchFile(file: FileBytes): Promise<PickleValue> {
   const archive = await readZipArchive(file);
   const pickle = archive.entries.get(PICKLE);
   if (pickle === undefined) {
-    throw new CheckpointError(
-      file.path,
+    throw file.refusal(
+      'missing-data-pkl',
       `this zip file holds no ${PICKLE}, so PyTorch did not write it. Give the file of weights itself.`,
-      { fault: 'missing-data-pkl' },
     );
   }
   if (archive.entries.has(TORCHSCRIPT_MARK)) {
-    throw new CheckpointError(
-      file.path,
+    throw file.refusal(
+      'unsupported-torchscript',
       'this is a compiled TorchScript model, which holds a program. Export its state_dict with torch.save instead.',
-      { fault: 'unsupported-torchscript' },
     );
   }
   if (pickle.size > MAX_PICKLE_BYTES) {
-    throw new CheckpointError(
-      file.path,
+    throw file.refusal(
+      'too-large',
       `${PICKLE} has ${pickle.size} bytes; at most ${MAX_PICKLE_BYTES} are expected, as the weights are not in it.`,
-      { fault: 'too-large' },
     );
   }
   await requireLittleEndian(file, archive);
@@ -66,10 +62,9 @@ async function requireLittleEndian(file: FileBytes, archive: ZipArchive): Promis
   if (entry === undefined) return;
   const text = Buffer.from(await file.read(entry.position, Math.min(entry.size, MAX_BYTE_ORDER_BYTES))).toString();
   if (text === 'little') return;
-  throw new CheckpointError(
-    file.path,
+  throw file.refusal(
+    'unsupported-byteorder',
     `its numbers are in the byte order ${quoted(text)}; only "little" can be read. Save it again on an ordinary machine.`,
-    { fault: 'unsupported-byteorder' },
   );
 }
 
@@ -80,18 +75,16 @@ function storagesOf(file: FileBytes, archive: ZipArchive): StorageFinder {
     const known = storages.get(key);
     const entry = archive.entries.get(`data/${key}`);
     if (entry === undefined) {
-      throw new CheckpointError(
-        file.path,
+      throw file.refusal(
+        'missing-storage',
         `a tensor refers to storage ${quoted(key)}, which the file does not hold. Download it again.`,
-        { fault: 'missing-storage' },
       );
     }
     const storage = known ?? new TorchStorage(key, dtype, elements, entry.position);
     if (storage.byteLength !== entry.size || storage.dtype !== dtype || storage.elements !== elements) {
-      throw new CheckpointError(
-        file.path,
+      throw file.refusal(
+        'storage-size-mismatch',
         `storage ${quoted(key)} should hold ${elements} elements of ${dtype}, but has ${entry.size} bytes. The file is damaged; download it again.`,
-        { fault: 'storage-size-mismatch' },
       );
     }
     storages.set(key, storage);

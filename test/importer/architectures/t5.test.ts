@@ -144,7 +144,10 @@ test('the copies of the vocabulary that older files have are left over, and ever
   const shared = tensors['language_model.shared.weight'];
   if (shared === undefined) throw new Error('the token embeddings are missing');
   const copies = ['encoder', 'decoder'].map((stack) => `language_model.${stack}.embed_tokens.weight`);
-  const { directory, leftOver } = await build({ ...tensors, ...Object.fromEntries(copies.map((name) => [name, shared])) }, CONFIG);
+  const { directory, leftOver } = await build(
+    { ...tensors, ...Object.fromEntries(copies.map((name) => [name, shared])) },
+    CONFIG,
+  );
   expect(leftOver).toEqual(copies);
   await rm(directory, { recursive: true });
 });

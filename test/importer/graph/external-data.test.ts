@@ -8,7 +8,7 @@ import { ExternalData } from '../../../src/importer/graph/external-data.ts';
 import type { WeightStorage } from '../../../src/importer/graph/weight-storage.ts';
 import { bellShaped, trainedWeight } from './stored-graph.ts';
 
-const STORAGES: WeightStorage[] = ['fp32', 'fp16', 'int12', 'int8Rows', 'int8Columns', 'int4Blocks'];
+const STORAGES: WeightStorage[] = ['fp32', 'fp16', 'int12', 'int8', 'int4'];
 let folder: string;
 
 beforeEach(async () => {
@@ -51,16 +51,16 @@ test('the bytes reported while writing are those of the weights', async () => {
 
 test('every part lies where it was planned, none over another, large ones on a page', async () => {
   const external = placeAll();
-  const small = external.place(trainedWeight('small', [3, 5], bellShaped(15, 1)), 'int8Rows', 'elsewhere');
-  expect(small.location).toBe('a.onnx.data');
+  const matrix = external.place(trainedWeight('small', [3, 5], []), 'int8', 'elsewhere');
+  expect(matrix.location).toBe('a.onnx.data');
   await external.write(folder, () => {});
   const file = await readFile(join(folder, 'a.onnx.data'));
-  const values = bellShaped(15, 1);
-  const [rows, scale] = ['rows', 'row_scale'].map((role) => small.parts.get(role as 'rows')?.offset ?? NaN);
-  for (let i = 0; i < 15; i++) {
-    const decoded = file.readInt8((rows ?? NaN) + i) * file.readFloatLE((scale ?? NaN) + 4 * Math.floor(i / 5));
-    expect(Math.abs(decoded - (values[i] ?? NaN))).toBeLessThan(0.02);
-  }
+  const [columns = NaN, scale = NaN] = [...matrix.parts.values()].map(({ offset }) => offset);
+  bellShaped(15, 1).forEach((value, i) => {
+    const [n, k] = [Math.floor(i / 5), i % 5];
+    const decoded = file.readInt8(columns + k * 3 + n) * file.readFloatLE(scale + 4 * n);
+    expect(Math.abs(decoded - value)).toBeLessThan(0.02);
+  });
   let end = 0;
   for (const storage of STORAGES) {
     for (const part of external.place(trainedWeight('large', [1030, 1024], []), storage, 'x').parts.values()) {
@@ -74,14 +74,14 @@ test('every part lies where it was planned, none over another, large ones on a p
 test('a weight is stored once for each way of storing it, whoever asks', () => {
   const external = new ExternalData();
   const table = trainedWeight('embed_tokens.weight', [6, 4], bellShaped(24, 1));
-  external.place(table, 'int8Rows', 'embed_tokens.onnx.data');
-  external.place(table, 'int8Columns', 'decoder.onnx.data');
-  external.place(table, 'int8Columns', 'elsewhere.onnx.data');
+  external.place(table, 'fp16', 'embed_tokens.onnx.data');
+  external.place(table, 'int8', 'decoder.onnx.data');
+  external.place(table, 'int8', 'elsewhere.onnx.data');
   expect(external.shares).toEqual([
-    { location: 'embed_tokens.onnx.data', storage: 'int8Rows', weights: 1, bytes: 24 + 6 * 4 },
-    { location: 'decoder.onnx.data', storage: 'int8Columns', weights: 1, bytes: 24 + 6 * 4 },
+    { location: 'embed_tokens.onnx.data', storage: 'fp16', weights: 1, bytes: 24 * 2 },
+    { location: 'decoder.onnx.data', storage: 'int8', weights: 1, bytes: 24 + 6 * 4 },
   ]);
-  expect(external.totalBytes).toBe(2 * (64 + 24));
+  expect(external.totalBytes).toBe(24 * 2 + 64 + 6 * 4);
 });
 
 test('writing stops between two pieces when it is aborted', async () => {

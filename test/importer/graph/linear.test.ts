@@ -34,7 +34,8 @@ function exactProduct(x: Float32Array, weight: Float32Array, K: number): Float64
   for (let row = 0; row < rows; row++) {
     for (let n = 0; n < outputs; n++) {
       for (let k = 0; k < K; k++)
-        product[row * outputs + n] = (product[row * outputs + n] ?? 0) + (x[row * K + k] ?? 0) * (weight[n * K + k] ?? 0);
+        product[row * outputs + n] =
+          (product[row * outputs + n] ?? 0) + (x[row * K + k] ?? 0) * (weight[n * K + k] ?? 0);
     }
   }
   return product;
@@ -64,14 +65,17 @@ test.each([
   ['int12', 1e-3],
   ['int8', 0.02],
   ['int4', 0.1],
-] as const)('in %s the products are within %f of the exact ones, relative to their size', async (precision, tolerance) => {
-  const [rows, K, N] = [7, 256, 48];
-  const weight = bellShaped(N * K, 1).map((value) => value * 0.02);
-  const x = activations(rows, K);
-  const graph = await layer(precision, weight, K);
-  const error = relativeError(await graph.run(x, [rows, K]), exactProduct(x, weight, K));
-  expect(error).toBeLessThan(tolerance);
-});
+] as const)(
+  'in %s the products are within %f of the exact ones, relative to their size',
+  async (precision, tolerance) => {
+    const [rows, K, N] = [7, 256, 48];
+    const weight = bellShaped(N * K, 1).map((value) => value * 0.02);
+    const x = activations(rows, K);
+    const graph = await layer(precision, weight, K);
+    const error = relativeError(await graph.run(x, [rows, K]), exactProduct(x, weight, K));
+    expect(error).toBeLessThan(tolerance);
+  },
+);
 
 test('in int8 nothing is cut off where all weights and activations are at their greatest', async () => {
   // 16 rows and one: ONNX Runtime has a kernel of its own for a single row.
@@ -85,6 +89,20 @@ test('in int8 nothing is cut off where all weights and activations are at their 
     }
   }
 });
+
+test.each([[[0, 1, 1, 0]], [[1, 0, 1, 0]], [[1, 0, 0, 1]]])(
+  'in int8 it is inputs 2i and 2i + 1 that the processor adds: weights %j repeated are exact',
+  async (pattern) => {
+    // Each weight is level 127 here. With other neighbours than 2i and 2i + 1, two of them would not fit into 16 bits.
+    const [K, N] = [256, 96];
+    const weight = Float32Array.from({ length: N * K }, (_, i) => pattern[i % 4] ?? 0);
+    const graph = await layer('int8', weight, K);
+    for (const rows of [16, 5, 1]) {
+      const y = await graph.run(new Float32Array(rows * K).fill(3), [rows, K]);
+      for (const value of y) expect(Math.abs(value / ((3 * K) / 2) - 1)).toBeLessThan(1e-5);
+    }
+  },
+);
 
 test('in int8 the sums are those of whole numbers', async () => {
   const [rows, K, N] = [9, 130, 20];
@@ -154,7 +172,10 @@ describe.each(['int8', 'int4'] as const)('in %s', (precision) => {
     for (const odd of [33, 41, 1]) {
       const one = Float32Array.from({ length: 3 * odd }, (_, i) => (i % odd === odd - 1 ? 2 : 0));
       const graph = await layer(precision, one, odd);
-      const y = await graph.run(Float32Array.from({ length: odd }, (_, i) => (i === odd - 1 ? 5 : 0)), [1, odd]);
+      const y = await graph.run(
+        Float32Array.from({ length: odd }, (_, i) => (i === odd - 1 ? 5 : 0)),
+        [1, odd],
+      );
       for (const value of y) expect(value).toBeCloseTo(10, 0);
     }
   });

@@ -80,7 +80,9 @@ test('the table has a row for every distance, kept in float32 whatever the packâ
   const table = biasByDistance(learned(4), small);
   expect(table).toMatchObject({ shape: [4, HEADS], exact: true });
   const rows = [-3, -2, -1, 0].map((distance) => relativeBucket(distance, small));
-  expect([...(await readAll(table))]).toEqual(rows.flatMap((bucket) => [10 * bucket, 10 * bucket + 1, 10 * bucket + 2]));
+  expect([...(await readAll(table))]).toEqual(
+    rows.flatMap((bucket) => [10 * bucket, 10 * bucket + 1, 10 * bucket + 2]),
+  );
 });
 
 test.each([

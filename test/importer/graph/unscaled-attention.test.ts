@@ -18,7 +18,9 @@ function attend(query: readonly number[], keys: Keys): number[] {
   const greatest = Math.max(...scores);
   const weights = scores.map((score) => Math.exp(score - greatest));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return query.map((_, d) => keys.reduce((sum, { value }, i) => sum + ((weights[i] ?? NaN) / total) * (value[d] ?? NaN), 0));
+  return query.map((_, d) =>
+    keys.reduce((sum, { value }, i) => sum + ((weights[i] ?? NaN) / total) * (value[d] ?? NaN), 0),
+  );
 }
 
 const slice = (values: Float32Array, start: number): number[] => [...values.subarray(start, start + HEAD_DIM)];
@@ -31,7 +33,11 @@ function expectClose(received: Float32Array | undefined, expected: readonly numb
 describe('attention over a padded sequence', () => {
   const [B, S] = [3, 5];
   const lengths = [5, 1, 3];
-  const [query, key, value] = [bellShaped(B * S * WIDTH, 1), bellShaped(B * S * WIDTH, 2), bellShaped(B * S * WIDTH, 3)];
+  const [query, key, value] = [
+    bellShaped(B * S * WIDTH, 1),
+    bellShaped(B * S * WIDTH, 2),
+    bellShaped(B * S * WIDTH, 3),
+  ];
   const bias = bellShaped(HEADS * S * S, 4);
 
   /** Head h of position s in row b begins here, in [B, S, H·Dk]. */
@@ -124,11 +130,17 @@ describe('attention over a cache', () => {
     const learned = bellShaped(B * HEADS * (C + 1), 10);
     const isMasked = (b: number, t: number): boolean => t < C && t >= (lengths[b] ?? 0);
     const biasAt = (b: number, h: number, t: number): number => (b * HEADS + h) * (C + 1) + t;
-    const bias = learned.map((number, i) => (isMasked(Math.floor(i / (HEADS * (C + 1))), i % (C + 1)) ? -1e30 : number));
+    const bias = learned.map((number, i) =>
+      isMasked(Math.floor(i / (HEADS * (C + 1))), i % (C + 1)) ? -1e30 : number,
+    );
     const results = await runGraph(
       (g) => {
         const input = (name: string) => g.input(name, 'float', ['B', 1, WIDTH]);
-        const { attended, key: newKey, value: newValue } = attentionWithNewKey(g, {
+        const {
+          attended,
+          key: newKey,
+          value: newValue,
+        } = attentionWithNewKey(g, {
           query: input('query'),
           key: input('key'),
           value: input('value'),
