@@ -27,7 +27,12 @@ afterEach(async () => {
 });
 
 const importSource = async (onPlan?: (plan: ImportPlan) => void) =>
-  importCheckpoint(target, { sources: [source], id: 'tiny', precision: 'fp32', ...(onPlan === undefined ? {} : { onPlan }) });
+  importCheckpoint(target, {
+    sources: [source],
+    id: 'tiny',
+    precision: 'fp32',
+    ...(onPlan === undefined ? {} : { onPlan }),
+  });
 
 /** Rewrites the last shard with its tensors changed. */
 async function changeLastShard(change: (tensors: Record<string, TestTensor>) => void): Promise<void> {

@@ -9,7 +9,7 @@ import { EncoderDecoder } from '../../src/language/encoder-decoder.ts';
 import { KvCache } from '../../src/language/kv-cache.ts';
 import type { RowEmbeds } from '../../src/language/language-model.ts';
 import { loadLanguageModel } from '../../src/language/load-language-model.ts';
-import { readPack } from '../../src/pack/model-declaration.ts';
+import { readPack, type Pack } from '../../src/pack/model-declaration.ts';
 import { readGoldenFolder } from '../golden/golden-folder.ts';
 import { largestDifference, rowsOf } from '../vision/tiny-pack.ts';
 import { buildT5Pack, type T5Pack } from './t5-pack.ts';
@@ -202,12 +202,13 @@ test('a cache that another kind of model made is refused', async () => {
   await expect(model.prefill(foreign, 0, [await promptOf(0, 0)])).rejects.toThrow('only for the model that made it');
 });
 
-describe('loading by what the pack declares', () => {
-  const packWith = async (language: T5Pack['language'] | undefined) => {
-    const nano = await readPack(join(import.meta.dirname, '../../models/nano'));
-    return { ...nano, directory: pack.directory, declaration: { ...nano.declaration, language } };
-  };
+/** The pack with another declaration of its language model. */
+async function packWith(language: T5Pack['language'] | undefined): Promise<Pack> {
+  const nano = await readPack(join(import.meta.dirname, '../../models/nano'));
+  return { ...nano, directory: pack.directory, declaration: { ...nano.declaration, language } };
+}
 
+describe('loading by what the pack declares', () => {
   test('an encoder-decoder model is loaded as one', async () => {
     const loaded = await loadLanguageModel(await packWith(pack.language), 1);
     expect(loaded).toBeInstanceOf(EncoderDecoder);

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { EncoderDecoderCache } from '../../src/language/encoder-decoder-cache.ts';
 import { KeyValueBuffers } from '../../src/language/key-value-buffers.ts';
-import { float32Tensor, type Tensor } from '../../src/runtime/session.ts';
+import { float32Data, float32Tensor, type Tensor } from '../../src/runtime/session.ts';
 
 const shape = { rows: 3, layers: 2, heads: 2, maxLength: 100, headDim: 2 };
 const NAMES = ['0.decoder.key', '0.decoder.value', '1.decoder.key', '1.decoder.value'];
@@ -28,10 +28,11 @@ function numberAt(mark: number, buffer: number, row: number, head: number, posit
 
 /** The positions that a row holds in one buffer and head. */
 function read(buffers: KeyValueBuffers, row: number, name: string, head: number): number[] {
-  const tensor = buffers.inputs(row, 1)[`past_key_values.${name}`];
+  const inputs = buffers.inputs(row, 1);
   const { capacity } = buffers;
-  expect(tensor?.dims).toEqual([1, shape.heads, capacity, shape.headDim]);
-  return [...(tensor?.data as Float32Array)].slice(head * capacity * 2, (head + 1) * capacity * 2);
+  expect(inputs[`past_key_values.${name}`]?.dims).toEqual([1, shape.heads, capacity, shape.headDim]);
+  const values = float32Data(inputs, `past_key_values.${name}`);
+  return [...values.subarray(head * capacity * 2, (head + 1) * capacity * 2)];
 }
 
 describe('what is written', () => {
@@ -43,7 +44,7 @@ describe('what is written', () => {
         buffers.write(results(2, 5, 1), first, [start, 0], [count, 0]);
         NAMES.forEach((name, buffer) => {
           for (let head = 0; head < 2; head++) {
-            const expected = new Array<number>(2 * buffers.capacity).fill(0);
+            const expected = Array.from({ length: 2 * buffers.capacity }, () => 0);
             for (let i = 0; i < 2 * count; i++)
               expected[2 * start + i] = numberAt(1, buffer, 0, head, Math.floor(i / 2), i % 2);
             expect(read(buffers, first, name, head)).toEqual(expected);

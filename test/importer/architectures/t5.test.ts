@@ -84,19 +84,19 @@ async function logitsOf(tensors: Record<string, TestTensor>, config: T5Config): 
   return Float32Array.from([...first, ...second]);
 }
 
-describe('without an output head', () => {
-  /** As `lm_head.weight`: the token embeddings, multiplied. */
-  const head = (tensors: Record<string, TestTensor>, factor: number): Record<string, TestTensor> => {
-    const shared = tensors['language_model.shared.weight'];
-    if (shared === undefined) throw new Error('the token embeddings are missing');
-    const values = shared.values.map((value) => value * factor);
-    return { ...tensors, 'language_model.lm_head.weight': { ...shared, values } };
-  };
+/** With an output head: the token embeddings, multiplied. */
+function withHead(tensors: Record<string, TestTensor>, factor: number): Record<string, TestTensor> {
+  const shared = tensors['language_model.shared.weight'];
+  if (shared === undefined) throw new Error('the token embeddings are missing');
+  const values = shared.values.map((value) => value * factor);
+  return { ...tensors, 'language_model.lm_head.weight': { ...shared, values } };
+}
 
+describe('without an output head', () => {
   test('the token embeddings serve as the head, and their logits are scaled by the root of the hidden size', async () => {
     const tensors = tensorsOf(CONFIG);
     const tied = await logitsOf(tensors, CONFIG);
-    const untied = await logitsOf(head(tensors, 16 ** -0.5), CONFIG);
+    const untied = await logitsOf(withHead(tensors, 16 ** -0.5), CONFIG);
     expect(largestDifference(tied, untied)).toBeLessThan(1e-5);
     expect(Math.max(...tied)).toBeGreaterThan(0.1);
   });
@@ -104,7 +104,7 @@ describe('without an output head', () => {
   test('a config that says so leaves the logits as they are', async () => {
     const tensors = tensorsOf(CONFIG);
     const unscaled = await logitsOf(tensors, { ...CONFIG, scaleDecoderOutputs: false });
-    expect(largestDifference(unscaled, await logitsOf(head(tensors, 1), CONFIG))).toBeLessThan(1e-5);
+    expect(largestDifference(unscaled, await logitsOf(withHead(tensors, 1), CONFIG))).toBeLessThan(1e-5);
   });
 
   test('a config that does not tie it makes the checkpoint incomplete', async () => {
