@@ -52,15 +52,21 @@ function bellShaped(count, seed, columns = 0) {
   return values;
 }
 
-/** Whole numbers of -max…max for each row of W [N, K], in the order [K, N] of the integer operators, and the scale of each row. */
-function quantizeRows(weight, N, K, max) {
+/**
+ * Whole numbers for each row of W [N, K], in the order [K, N] of the integer operators, and the scale of each row. The greatest magnitude is level 127; with
+ * `pairs` the greatest magnitude of the sum of two neighbours.
+ */
+function quantizeRows(weight, N, K, pairs) {
   const levels = new Int8Array(N * K);
   const scales = new Float32Array(N);
   for (let n = 0; n < N; n++) {
+    const row = weight.subarray(n * K, (n + 1) * K);
     let greatest = 0;
-    for (let k = 0; k < K; k++) greatest = Math.max(greatest, Math.abs(weight[n * K + k]));
-    scales[n] = greatest / max;
-    for (let k = 0; k < K; k++) levels[k * N + n] = Math.round(weight[n * K + k] / scales[n]);
+    for (let k = 0; k < K; k++) {
+      greatest = Math.max(greatest, Math.abs(row[k]), pairs && k % 2 === 0 ? Math.abs(row[k] + row[k + 1]) : 0);
+    }
+    scales[n] = greatest / 127;
+    for (let k = 0; k < K; k++) levels[k * N + n] = Math.round(row[k] / scales[n]);
   }
   return { levels, scales };
 }
@@ -124,15 +130,15 @@ function valueInfo(name, shape) {
   return onnx.ValueInfoProto.create({ name, type: { tensorType: { elemType: TYPES.float, shape: { dim } } } });
 }
 
-/** The three ways of storing a matrix for the integer kernels: 8 bits, 7 bits (no two products overflow 16 bits), unsigned. */
+/** Three ways of storing a matrix for the integer kernels: signed, signed so that no two products exceed 16 bits (as packs hold it), unsigned. */
 const WEIGHTS = {
-  'int8 ±127': { max: 127, type: 'int8' },
-  'int8 ±63': { max: 63, type: 'int8' },
-  'uint8 128±127': { max: 127, type: 'uint8' },
+  int8: { pairs: false, type: 'int8' },
+  'int8 in pairs': { pairs: true, type: 'int8' },
+  uint8: { pairs: false, type: 'uint8' },
 };
 
-function integerWeight(graph, { weight, N, K }, { max, type }, extraRows = 0) {
-  const { levels, scales } = quantizeRows(weight, N, K, max);
+function integerWeight(graph, { weight, N, K }, { pairs, type }, extraRows = 0) {
+  const { levels, scales } = quantizeRows(weight, N, K, pairs);
   const offset = type === 'uint8' ? 128 : 0;
   const data = new Uint8Array((K + extraRows) * N).fill(offset);
   for (let i = 0; i < levels.length; i++) data[i] = levels[i] + offset;
@@ -191,28 +197,25 @@ function guardColumns(kind) {
   };
 }
 
-/** Rows quantised by QuantizeLinear with a scale of their own, one integer product with float results, and the scale of each row. */
+/** Rows divided by a scale of their own and rounded, one integer product with float results, and the scale of each row (as packs have it). */
 function rowScales(kind) {
   return (layer) => {
     const graph = new Graph(layer.K, layer.N);
     integerWeight(graph, layer, kind);
     graph.constant('axis', 'int64', [1], new BigInt64Array([-1n]));
-    graph.constant('flat', 'int64', [1], new BigInt64Array([-1n]));
     graph.constant('tiny', 'float', [], new Float32Array([1e-30]));
     graph.constant('one', 'float', [], new Float32Array([1]));
-    graph.constant('levels', 'float', [], new Float32Array([1 / 127]));
+    graph.constant('level', 'float', [], new Float32Array([1 / 127]));
     graph.constant('x_zero', 'uint8', [], new Uint8Array([128]));
     graph.node('Abs', ['x'], 'magnitudes');
     graph.node('ReduceMax', ['magnitudes', 'axis'], 'greatest', { keepdims: 1 });
-    graph.node('Max', ['greatest', 'tiny'], 'row_max');
-    graph.node('Mul', ['row_max', 'levels'], 'x_scale');
-    graph.node('Reshape', ['x_scale', 'flat'], 'x_scale_flat');
-    graph.node('Shape', ['x_scale_flat'], 'row_count');
-    graph.node('Expand', ['x_zero', 'row_count'], 'x_zeros');
-    graph.node('QuantizeLinear', ['x', 'x_scale_flat', 'x_zeros'], 'x_levels', { axis: 0 });
+    graph.node('Mul', ['greatest', 'level'], 'level_size');
+    graph.node('Add', ['level_size', 'tiny'], 'row_scale');
+    graph.node('Div', ['x', 'row_scale'], 'scaled');
+    graph.node('QuantizeLinear', ['scaled', 'one', 'x_zero'], 'x_levels');
     const inputs = ['x_levels', 'w', 'one', 'w_scale', 'x_zero', 'w_zero'];
     graph.node('MatMulIntegerToFloat', inputs, 'product', {}, MICROSOFT);
-    graph.node('Mul', ['product', 'x_scale'], 'y');
+    graph.node('Mul', ['product', 'row_scale'], 'y');
     return graph.encode();
   };
 }

@@ -29,6 +29,8 @@ export type BuiltGraphs = {
   /** Positions that an image takes in the language model's input. */
   numImageTokens: number;
   matching: MatchingHead[];
+  /** Positions that the Q-Former has for a text to match; undefined where it matches none. */
+  textPositions?: number;
 };
 
 /** Makes the graph of a file, `NAME.onnx`. */
@@ -80,18 +82,20 @@ function buildMatching(
   weights: CheckpointWeights,
   { qformer, numQueryTokens }: ModelConfig,
   imageTokenCount: number,
-): Pick<BuiltGraphs, 'matching' | 'language'> {
+): Pick<BuiltGraphs, 'matching' | 'language' | 'textPositions'> {
   if (qformer === undefined) throw new RangeError('matching is done by a Q-Former');
   const matching = takeMatchingWeights(weights, qformer, numQueryTokens);
   buildItcImage(newGraph('itc_image'), matching, qformer, imageTokenCount);
   buildItcText(newGraph('itc_text'), matching, qformer);
   buildItm(newGraph('itm'), matching, qformer, imageTokenCount);
-  if (!hasLanguageHead(weights)) return { matching: ['itc', 'itm'], language: undefined };
+  const textPositions = matching.text.positionEmbeddings.shape[0] ?? 0;
+  if (!hasLanguageHead(weights)) return { matching: ['itc', 'itm'], language: undefined, textPositions };
   buildItgPrefix(newGraph('itg_prefix'), matching.qformer, qformer, imageTokenCount);
   const head = takeLanguageHead(weights, qformer);
   buildItgDecoder(newGraph('itg_decoder'), matching.qformer, matching.text, head, qformer);
   buildEmbedTokens(newGraph('embed_tokens'), matching.text.wordEmbeddings);
-  return { matching: ['itc', 'itm', 'itg'], language: declareQFormer(qformer, matching.text, numQueryTokens) };
+  const language = declareQFormer(qformer, matching.text, numQueryTokens);
+  return { matching: ['itc', 'itm', 'itg'], language, textPositions };
 }
 
 /** Returns the rows of the vocabulary. */

@@ -13,6 +13,7 @@ import {
   type Family,
   type FileDigest,
   type ImageDeclaration,
+  type MatchingText,
   type ModelDeclaration,
   type Precision,
 } from '../pack/model-declaration.ts';
@@ -32,6 +33,9 @@ import { recognizeFamily } from './recognize-family.ts';
 import { roleOf, type RoledSource } from './source-role.ts';
 import { readEosTokenIds } from './token-ids.ts';
 import { writeTokenizers } from './tokenizer-files.ts';
+
+/** `max_txt_len` of LAVIS' first stage. */
+const LAVIS_TEXT_TOKENS = 32;
 
 /** A tensor that the model does not use, with the reason. */
 export type LeftOverTensor = { name: string; file: string; shape: readonly number[]; reason: string };
@@ -122,6 +126,7 @@ async function importSources(
       eosTokenIds: await readEosTokenIds(sources, family, built.language.vocabSize, directory),
     },
     matching: built.matching,
+    matchingText: built.textPositions === undefined ? undefined : matchingText(sources, built.textPositions),
     source: { files: await digestSources(sources, tokenizers.sources, signal) },
     files,
   };
@@ -177,6 +182,14 @@ function explainLeftOver(
   for (const [name, tensor] of weights.leftOver) add(tensor, unneededReason(name, visionLayers));
   for (const tensor of overlay.unknown) add(tensor, undefined);
   return leftOver;
+}
+
+/** LAVIS' own files were trained with its text processor and a short limit; a whole model takes the text as it is, as transformers does. */
+function matchingText(sources: readonly RoledSource[], positions: number): MatchingText {
+  const isWhole = sources.some(({ role }) => role.kind === 'whole-model');
+  return isWhole
+    ? { textProcessor: 'none', maxTxtLen: positions }
+    : { textProcessor: 'blip_caption', maxTxtLen: Math.min(LAVIS_TEXT_TOKENS, positions) };
 }
 
 async function writeFiles(

@@ -68,6 +68,16 @@ export type LanguageDeclaration = {
 export const MATCHING_HEADS = ['itc', 'itm', 'itg'] as const;
 export type MatchingHead = (typeof MATCHING_HEADS)[number];
 
+/** What is done to a text before its tokens are looked up: nothing, or what LAVIS' `blip_caption` processor does. */
+export const TEXT_PROCESSORS = ['none', 'blip_caption'] as const;
+
+/** How a text that is matched with images reaches the Q-Former. */
+export type MatchingText = {
+  textProcessor: (typeof TEXT_PROCESSORS)[number];
+  /** Tokens that are read of a text, start and end included. */
+  maxTxtLen: number;
+};
+
 export type ModelDeclaration = {
   schema: 1;
   id: string;
@@ -83,6 +93,8 @@ export type ModelDeclaration = {
   /** Undefined for packs that only match images with texts. */
   language: LanguageDeclaration | undefined;
   matching: readonly MatchingHead[];
+  /** Undefined where nothing is matched, and in packs that were imported before it was recorded. */
+  matchingText?: MatchingText | undefined;
   /** Where the weights came from. */
   source: { files: readonly FileDigest[] };
   /** Every file of the pack but `model.json` itself. */
@@ -136,6 +148,7 @@ export function parseModelDeclaration(text: string, path: string): ModelDeclarat
     readsInstruction: root.boolean('reads_instruction'),
     language: root.has('language') ? readLanguage(root.object('language')) : undefined,
     matching: readMatching(root),
+    matchingText: root.has('matching_text') ? readMatchingText(root.object('matching_text')) : undefined,
     source: { files: source.list('files').map(readFileDigest) },
     files: root.list('files').map(readFileDigest),
   };
@@ -174,9 +187,20 @@ function readMatching(root: ObjectReader): MatchingHead[] {
   return heads;
 }
 
+function readMatchingText(text: ObjectReader): MatchingText {
+  const declaration = {
+    textProcessor: text.oneOf('text_processor', TEXT_PROCESSORS),
+    maxTxtLen: text.integer('max_txt_len'),
+  };
+  text.refuseUnknownKeys();
+  // The start and the end of a text take two.
+  if (declaration.maxTxtLen < 3) text.fail('max_txt_len', 'at least 3');
+  return declaration;
+}
+
 /** The text of `model.json` for a declaration; `parseModelDeclaration` reads back the same value. */
 export function formatModelDeclaration(declaration: ModelDeclaration): string {
-  const { image, language } = declaration;
+  const { image, language, matchingText } = declaration;
   const json = {
     schema: declaration.schema,
     id: declaration.id,
@@ -204,6 +228,10 @@ export function formatModelDeclaration(declaration: ModelDeclaration): string {
       decoder_start_token_id: language.decoderStartTokenId,
     },
     matching: declaration.matching,
+    matching_text: matchingText && {
+      text_processor: matchingText.textProcessor,
+      max_txt_len: matchingText.maxTxtLen,
+    },
     source: declaration.source,
     files: declaration.files,
   };
