@@ -26,7 +26,6 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '5' },
     threads: { type: 'string', default: String(availableParallelism()) },
     date: { type: 'string', default: new Date().toISOString().slice(0, 10) },
-    only: { type: 'string', default: '' },
     out: { type: 'string' },
   },
 });
@@ -300,20 +299,19 @@ for (const layer of LAYERS) {
   const { K, N } = layer;
   const weight = bellShaped(N * K, 1).map((value) => value * 0.02);
   const x = bellShaped(Math.max(...layer.rows, 320) * K, 2, K);
+  const sessions = new Map();
   const lines = new Map();
-  const routes = Object.entries(ROUTES).filter(([route]) => route.includes(options.only));
-  for (const [route, build] of routes) {
+  for (const [route, build] of Object.entries(ROUTES)) {
     const session = await open(build({ ...layer, weight }));
     const rows = 320;
     const error = relativeError(await run(session, x, rows, K), { ...layer, weight }, x, rows);
     const independent = await rowsAreIndependent(session, x, K, N);
+    sessions.set(route, session);
     lines.set(route, { layer: layer.name, route, error, independent, saturates: await saturates(build), best: {} });
-    await session.release();
   }
   for (let round = 0; round < Number(options.rounds); round++) {
-    for (const [route, build] of routes) {
-      const session = await open(build({ ...layer, weight }));
-      for (const rows of layer.rows) {
+    for (const rows of layer.rows) {
+      for (const [route, session] of sessions) {
         const { best } = lines.get(route);
         const repetitions = Math.max(1, Math.min(20, Math.round(64 / rows)));
         await run(session, x, rows, K);
@@ -323,9 +321,9 @@ for (const layer of LAYERS) {
           best[rows] = Math.min(best[rows] ?? Infinity, performance.now() - began);
         }
       }
-      await session.release();
     }
   }
+  for (const session of sessions.values()) await session.release();
   for (const line of lines.values()) {
     const gigaops = Object.fromEntries(
       Object.entries(line.best).map(([rows, ms]) => [rows, Number(((2 * rows * K * N) / ms / 1e6).toFixed(1))]),

@@ -62,7 +62,7 @@ export async function runCommand(task: Task, paths: readonly string[], options: 
 
     const destination =
       output === undefined ? new StreamDestination(process.stdout, 'standard output') : new FileDestination(output);
-    const columns = { questions: task.kind === 'ask', details: settings.details };
+    const columns = { kind: task.kind, details: settings.details };
     const writer = new RecordWriter(format, columns, destination);
     const failuresInResults = toTerminal && process.stderr.isTTY && format === 'text';
     try {

@@ -1,7 +1,6 @@
 /** What the main thread and the inference thread say to each other. Pixels travel as transferred buffers, never copied. */
 import type { ImageErrorCode } from '../errors.ts';
 import type { Pack } from '../pack/model-declaration.ts';
-import type { GeneratedRow } from './continuous-batch.ts';
 import type { GenerationOptions, PromptIds } from './model.ts';
 
 /** Given to the thread when it starts. */
@@ -9,7 +8,6 @@ export type WorkerStart = { pack: Pack; threads: number; batchSize: number; grou
 
 /** One image with all that is asked about it. */
 export type AnswerRequest = {
-  type: 'answer';
   id: number;
   /** [3, S, S] */
   pixelValues: Float32Array;
@@ -17,14 +15,5 @@ export type AnswerRequest = {
   options: GenerationOptions;
 };
 
-export type ToWorker = AnswerRequest | { type: 'close' };
-
 /** An ImageError as plain data: classes do not cross threads. */
 export type FailedAnswer = { error: { code: ImageErrorCode; message: string } };
-
-export type FromWorker =
-  | { type: 'ready' }
-  /** The model could not be loaded. */
-  | { type: 'failed'; message: string; stack: string | undefined }
-  | { type: 'answered'; id: number; results: readonly (GeneratedRow | FailedAnswer)[] }
-  | { type: 'closed' };

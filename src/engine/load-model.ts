@@ -1,10 +1,10 @@
 /** Joins a pack's texts and the inference threads into the `Model` that the pipeline asks. */
 import { ImageError, PackError } from '../errors.ts';
 import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
-import type { PromptFamily } from '../prompt/prompt-family.ts';
 import { InferencePool, planPool } from './inference-pool.ts';
-import type { Answer, AnswerOptions, LoadOptions, Model, TokenizedPrompt } from './model.ts';
+import type { Answer, AnswerOptions, LoadOptions, Model, TokenizedPrompt, WritingTexts } from './model.ts';
 import { ModelTexts } from './model-texts.ts';
+import { QFormerTexts, writesByQFormer } from './qformer-texts.ts';
 
 /**
  * Loads a model and starts its inference threads. Close the model, or they keep the process alive.
@@ -13,12 +13,12 @@ import { ModelTexts } from './model-texts.ts';
  */
 export async function loadModel(pack: Pack, options: LoadOptions): Promise<Model> {
   const { threads, images, batchSize } = options;
-  const { language, promptFamily } = pack.declaration;
-  if (language === undefined || promptFamily === undefined)
+  const { language } = pack.declaration;
+  if (language === undefined)
     throw new PackError(pack.directory, 'this pack has no language model, so it cannot write.');
   const pool = InferencePool.start({ pack, batchSize }, planPool(pack.declaration, threads, images));
   try {
-    return new LoadedModel(pack, language, await ModelTexts.load(pack), await pool, batchSize);
+    return new LoadedModel(pack, language, await loadTexts(pack), await pool, batchSize);
   } catch (error) {
     await pool.then(
       (started) => started.close(),
@@ -28,14 +28,18 @@ export async function loadModel(pack: Pack, options: LoadOptions): Promise<Model
   }
 }
 
+async function loadTexts(pack: Pack): Promise<WritingTexts> {
+  return writesByQFormer(pack.declaration) ? QFormerTexts.load(pack) : ModelTexts.load(pack);
+}
+
 class LoadedModel implements Model {
   readonly pack: Pack;
   readonly imagesInFlight: number;
   readonly #language: LanguageDeclaration;
-  readonly #texts: ModelTexts;
+  readonly #texts: WritingTexts;
   readonly #pool: InferencePool;
 
-  constructor(pack: Pack, language: LanguageDeclaration, texts: ModelTexts, pool: InferencePool, batchSize: number) {
+  constructor(pack: Pack, language: LanguageDeclaration, texts: WritingTexts, pool: InferencePool, batchSize: number) {
     this.pack = pack;
     this.#language = language;
     this.#texts = texts;
@@ -44,16 +48,12 @@ class LoadedModel implements Model {
     this.imagesInFlight = 3 * batchSize * pool.workers;
   }
 
-  get prompts(): PromptFamily {
-    return this.#texts.prompts;
-  }
-
   captionPrompt(prompt?: string): TokenizedPrompt {
-    return this.#texts.tokenize(this.prompts.caption(prompt));
+    return this.#texts.captionPrompt(prompt);
   }
 
   questionPrompt(question: string): TokenizedPrompt {
-    return this.#texts.tokenize(this.prompts.question(question));
+    return this.#texts.questionPrompt(question);
   }
 
   async answer(
@@ -75,7 +75,7 @@ class LoadedModel implements Model {
     return results.map((result) => {
       if (result instanceof ImageError) return result;
       const { tokenIds, finishReason, score } = result;
-      const text = this.prompts.cleanUp(this.#texts.decode(tokenIds));
+      const text = this.#texts.answer(tokenIds);
       return { text, tokenIds, finishReason, ...(options.score ? { score } : {}) };
     });
   }

@@ -4,13 +4,14 @@ import { PackError } from '../errors.ts';
 import { stopSequences } from '../language/stop-sequences.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 import { loadPromptFamily, type Prompt, type PromptFamily } from '../prompt/prompt-family.ts';
+import type { IncrementalDecoder } from '../tokenizer/incremental-decoder.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { TokenizedPrompt } from './model.ts';
+import type { TokenizedPrompt, WritingTexts } from './model.ts';
 
 /** Longest instruction that the Q-Former was trained with; of a longer one the end is kept (LAVIS `max_txt_len`, truncation side left). */
 const MAX_INSTRUCTION_TOKENS = 128;
 
-export class ModelTexts {
+export class ModelTexts implements WritingTexts {
   readonly prompts: PromptFamily;
   /** Ids that end an answer beside the pack's end ids. */
   readonly stopSequences: readonly (readonly number[])[];
@@ -56,9 +57,27 @@ export class ModelTexts {
     return { text: prompt.text, segments, instruction: instruction && keepEnd(instruction) };
   }
 
+  captionPrompt(prompt?: string): TokenizedPrompt {
+    return this.tokenize(this.prompts.caption(prompt));
+  }
+
+  questionPrompt(question: string): TokenizedPrompt {
+    return this.tokenize(this.prompts.question(question));
+  }
+
+  /** The answer a user sees. */
+  answer(tokenIds: readonly number[]): string {
+    return this.prompts.cleanUp(this.decode(tokenIds));
+  }
+
   /** The text of generated ids, special tokens left out; not yet cleaned up. */
   decode(tokenIds: readonly number[]): string {
     return this.#tokenizer.decode(tokenIds);
+  }
+
+  /** Begins a text whose ids come one by one; its pieces together are what `decode` makes of all of them. */
+  startDecoding(): IncrementalDecoder {
+    return this.#tokenizer.startDecoding();
   }
 }
 

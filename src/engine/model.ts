@@ -3,7 +3,6 @@
  */
 import type { ImageError } from '../errors.ts';
 import type { Pack } from '../pack/model-declaration.ts';
-import type { PromptFamily } from '../prompt/prompt-family.ts';
 
 /** A prompt as it is sent to the model. */
 export type PromptIds = {
@@ -54,9 +53,18 @@ export type LoadOptions = {
   batchSize: number;
 };
 
+/** The texts of a model that writes, in both directions. */
+export interface WritingTexts {
+  /** Ids that end an answer beside the pack's end ids. */
+  readonly stopSequences: readonly (readonly number[])[];
+  captionPrompt(prompt?: string): TokenizedPrompt;
+  questionPrompt(question: string): TokenizedPrompt;
+  /** The answer a user sees, of the ids that were written. */
+  answer(tokenIds: readonly number[]): string;
+}
+
 export interface Model {
   readonly pack: Pack;
-  readonly prompts: PromptFamily;
   /** How many images the caller should keep in flight so that every batch is full. */
   readonly imagesInFlight: number;
   captionPrompt(prompt?: string): TokenizedPrompt;

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import type { LanguageDeclaration } from '../pack/model-declaration.ts';
-import { float32Data, float32Tensor, int32Tensor, int64Tensor, Session } from '../runtime/session.ts';
+import { float32Data, float32Tensor, int64Tensor, Session } from '../runtime/session.ts';
 import { KvCache } from './kv-cache.ts';
 import { ownCache, type LanguageModel, type Prefilled, type RowCache, type RowEmbeds } from './language-model.ts';
 import { TokenEmbeddings } from './token-embeddings.ts';
@@ -15,11 +15,19 @@ export class Decoder implements LanguageModel {
   readonly declaration: LanguageDeclaration;
   readonly #embeddings: TokenEmbeddings;
   readonly #decoder: Session;
+  /** Results of every pass, to be fetched into new buffers. */
+  readonly #results: Readonly<Record<string, null>>;
 
-  private constructor(declaration: LanguageDeclaration, embeddings: TokenEmbeddings, decoder: Session) {
+  private constructor(
+    declaration: LanguageDeclaration,
+    embeddings: TokenEmbeddings,
+    decoder: Session,
+    results: readonly string[],
+  ) {
     this.declaration = declaration;
     this.#embeddings = embeddings;
     this.#decoder = decoder;
+    this.#results = Object.fromEntries(results.map((name) => [name, null]));
   }
 
   /**
@@ -28,6 +36,7 @@ export class Decoder implements LanguageModel {
    */
   static async load(directory: string, language: LanguageDeclaration, threads: number): Promise<Decoder> {
     const layers = Array.from({ length: language.numHiddenLayers }, (_, n) => [`${n}.key`, `${n}.value`]).flat();
+    const results = ['logits', ...layers.map((name) => `present.${name}`)];
     const embeddings = await TokenEmbeddings.load(directory);
     try {
       const decoder = await Session.open(join(directory, 'decoder.onnx'), {
@@ -36,13 +45,12 @@ export class Decoder implements LanguageModel {
           'inputs_embeds',
           'position_ids',
           'logit_positions',
-          'seqlens_k',
-          'total_sequence_length',
+          'past_lengths',
           ...layers.map((name) => `past_key_values.${name}`),
         ],
-        outputs: ['logits', ...layers.map((name) => `present.${name}`)],
+        outputs: results,
       });
-      return new Decoder(language, embeddings, decoder);
+      return new Decoder(language, embeddings, decoder, results);
     } catch (error) {
       await embeddings.dispose();
       throw error;
@@ -68,31 +76,27 @@ export class Decoder implements LanguageModel {
     return promptLength < maxLength ? maxLength - promptLength + 1 : 0;
   }
 
-  /** Shorter rows are padded on the right; causal attention never looks there, and the next step overwrites the padding's keys. */
+  /** Shorter rows are padded on the right, where causal attention never looks; the padding's keys are not kept. */
   async prefill(cache: RowCache, firstRow: number, rows: readonly RowEmbeds[]): Promise<Prefilled> {
     const { hiddenSize } = this.declaration;
     const longest = Math.max(...rows.map((row) => row.length));
     const inputsEmbeds = new Float32Array(rows.length * longest * hiddenSize); // [B, S, d]
     rows.forEach((row, index) => inputsEmbeds.set(row.embeds, index * longest * hiddenSize));
     const lengths = rows.map((row) => row.length);
-    const logits = await this.#forward(cache, firstRow, {
-      inputsEmbeds,
-      newPositions: longest,
-      positionIds: rows.flatMap(() => Array.from({ length: longest }, (_, position) => position)),
-      logitPositions: lengths.map((length) => length - 1),
-      lengths,
-    });
+    ownCache(cache, KvCache).startRows(firstRow, rows.length);
+    const pastLengths = rows.map(() => 0);
+    const logits = await this.#forward(cache, firstRow, { inputsEmbeds, pastLengths, counts: lengths });
     return { logits, lengths };
   }
 
+  async extend(cache: RowCache, row: number, rest: RowEmbeds, pastLength: number): Promise<Float32Array> {
+    const { embeds, length } = rest;
+    return this.#forward(cache, row, { inputsEmbeds: embeds, pastLengths: [pastLength], counts: [length] });
+  }
+
   async step(cache: RowCache, tokenIds: readonly number[], pastLengths: readonly number[]): Promise<Float32Array> {
-    return this.#forward(cache, 0, {
-      inputsEmbeds: await this.embedTokens(tokenIds), // [B, 1, d]
-      newPositions: 1,
-      positionIds: pastLengths,
-      logitPositions: tokenIds.map(() => 0),
-      lengths: pastLengths.map((length) => length + 1),
-    });
+    const inputsEmbeds = await this.embedTokens(tokenIds); // [B, 1, d]
+    return this.#forward(cache, 0, { inputsEmbeds, pastLengths, counts: tokenIds.map(() => 1) });
   }
 
   async dispose(): Promise<void> {
@@ -100,35 +104,43 @@ export class Decoder implements LanguageModel {
     await this.#decoder.dispose();
   }
 
+  /** Returns the logits after the last new position of each row, [B, V]. */
   async #forward(
     cache: RowCache,
     firstRow: number,
     input: {
+      /** [B, S, d] */
       inputsEmbeds: Float32Array;
-      newPositions: number;
-      positionIds: readonly number[];
-      logitPositions: readonly number[];
-      /** Positions of each row after this pass. */
-      lengths: readonly number[];
+      /** Positions that each row holds already. */
+      pastLengths: readonly number[];
+      /** New positions of each row; the greatest is S. */
+      counts: readonly number[];
     },
   ): Promise<Float32Array> {
-    const { lengths, newPositions } = input;
-    const rows = lengths.length;
-    const { past, present } = ownCache(cache, KvCache).window(firstRow, rows);
+    const { inputsEmbeds, pastLengths, counts } = input;
+    const rows = counts.length;
+    const newPositions = Math.max(...counts);
+    const { maxPositionEmbeddings, hiddenSize } = this.declaration;
+    // Padding may reach behind the last position there is; what is computed there is not kept.
+    const positionIds = pastLengths.flatMap((past) =>
+      Array.from({ length: newPositions }, (_, position) => Math.min(past + position, maxPositionEmbeddings - 1)),
+    );
+    const own = ownCache(cache, KvCache);
+    const isEmpty = pastLengths.every((length) => length === 0);
     const results = await this.#decoder.run(
       {
-        inputs_embeds: float32Tensor(input.inputsEmbeds, [rows, newPositions, this.declaration.hiddenSize]),
-        position_ids: int64Tensor(input.positionIds, [rows, newPositions]),
-        logit_positions: int64Tensor(input.logitPositions, [rows]),
-        seqlens_k: int32Tensor(
-          lengths.map((length) => length - 1),
+        inputs_embeds: float32Tensor(inputsEmbeds, [rows, newPositions, hiddenSize]),
+        position_ids: int64Tensor(positionIds, [rows, newPositions]),
+        logit_positions: int64Tensor(
+          counts.map((count) => count - 1),
           [rows],
         ),
-        total_sequence_length: int32Tensor([Math.max(...lengths)], [1]),
-        ...past,
+        past_lengths: int64Tensor(pastLengths, [rows]),
+        ...(isEmpty ? own.emptyInputs(rows) : own.inputs(firstRow, rows)),
       },
-      { logits: null, ...present },
+      this.#results,
     );
+    own.write(results, firstRow, pastLengths, counts);
     return float32Data(results, 'logits');
   }
 }

@@ -18,8 +18,8 @@ export class EncoderDecoderCache implements RowCache {
   constructor(shape: KeyValueShape) {
     this.rows = shape.rows;
     this.maxLength = shape.maxLength;
-    this.decoder = new KeyValueBuffers('decoder', shape);
-    this.#encoder = new KeyValueBuffers('encoder', shape);
+    this.decoder = new KeyValueBuffers(shape, 'decoder');
+    this.#encoder = new KeyValueBuffers(shape, 'encoder');
     this.#encoderLengths = Array.from({ length: shape.rows }, () => 0);
   }
 

@@ -16,12 +16,12 @@ export class KeyValueBuffers {
   readonly #buffers: { name: string; data: Float32Array }[] = [];
   #capacity = 0;
 
-  /** @param side whose positions they are, as in the names of the graph: past_key_values.N.SIDE.key */
-  constructor(side: 'decoder' | 'encoder', shape: KeyValueShape) {
+  /** @param side whose positions they are where there are two kinds, as in the names of the graph: past_key_values.N.SIDE.key */
+  constructor(shape: KeyValueShape, side?: 'decoder' | 'encoder') {
     this.#shape = shape;
     for (let layer = 0; layer < shape.layers; layer++) {
       for (const part of ['key', 'value'])
-        this.#buffers.push({ name: `${layer}.${side}.${part}`, data: new Float32Array(0) });
+        this.#buffers.push({ name: [layer, side, part].filter((word) => word !== undefined).join('.'), data: new Float32Array(0) });
     }
   }
 
@@ -60,12 +60,22 @@ export class KeyValueBuffers {
     return Object.fromEntries(entries);
   }
 
+  /** Rows without any positions as inputs of the decoder graph. */
+  emptyInputs(count: number): Record<string, Tensor> {
+    const { heads, headDim } = this.#shape;
+    const dims = [count, heads, 0, headDim];
+    const entries = this.#buffers.map(
+      ({ name }) => [`past_key_values.${name}`, float32Tensor(new Float32Array(0), dims)] as const,
+    );
+    return Object.fromEntries(entries);
+  }
+
   clearRows(first: number, count: number): void {
     for (const { data } of this.#buffers) data.fill(0, first * this.#rowLength, (first + count) * this.#rowLength);
   }
 
   /**
-   * Writes results of a graph, present.N.SIDE.* [B, heads, S, headDim], into the rows from `first` on: of each row its first `counts` positions, to
+   * Writes results of a graph, present.N.* [B, heads, S, headDim], into the rows from `first` on: of each row its first `counts` positions, to
    * the positions from `starts` on, for which there must be room.
    */
   write(

@@ -1,60 +1,56 @@
 /**
- * Keys and values of every position that the rows of a batch have seen, so that a step computes only the new ones.
+ * Keys and values of every position that the rows of a batch have seen, so that a step computes only the new ones. Active rows are always the
+ * first ones: when a row ends, the last active row moves into its place, and new rows are filled in behind.
  *
- * One buffer per layer for keys and one for values, [rows, heads, maxLength, headDim]. ONNX Runtime reads and updates them in place. Active
- * rows are always the first ones: when a row ends, the last active row moves into its place, and new rows are filled in behind.
+ * The graph reads the cache and gives back keys and values of the new positions alone, which are written here.
  *
- * Memory: `bytesPerRow` (kv-cache-size.ts) for each row, allocated once.
+ * Memory: at most `bytesPerRow` (kv-cache-size.ts) for each row; it grows with the longest row.
  */
-import { float32Tensor, type Tensor } from '../runtime/session.ts';
-import type { KvCacheShape } from './kv-cache-size.ts';
+import type { Tensor } from '../runtime/session.ts';
+import { KeyValueBuffers, type KeyValueShape } from './key-value-buffers.ts';
 import type { RowCache } from './language-model.ts';
 
 export class KvCache implements RowCache {
-  readonly shape: KvCacheShape;
-  readonly #buffers: { name: string; data: Float32Array }[] = [];
+  readonly rows: number;
+  readonly maxLength: number;
+  readonly #buffers: KeyValueBuffers;
 
-  constructor(shape: KvCacheShape) {
-    this.shape = shape;
-    const { rows, layers, heads, maxLength, headDim } = shape;
-    for (let layer = 0; layer < layers; layer++) {
-      for (const part of ['key', 'value']) {
-        this.#buffers.push({ name: `${layer}.${part}`, data: new Float32Array(rows * heads * maxLength * headDim) });
-      }
-    }
+  constructor(shape: KeyValueShape) {
+    this.rows = shape.rows;
+    this.maxLength = shape.maxLength;
+    this.#buffers = new KeyValueBuffers(shape);
   }
 
-  get rows(): number {
-    return this.shape.rows;
+  /** Gives `count` rows to new prompts; nothing is left of what they held. */
+  startRows(firstRow: number, count: number): void {
+    this.#buffers.clearRows(firstRow, count);
   }
 
-  get maxLength(): number {
-    return this.shape.maxLength;
+  /** Rows `firstRow` … `firstRow + count - 1` as inputs of the decoder graph. */
+  inputs(firstRow: number, count: number): Record<string, Tensor> {
+    return this.#buffers.inputs(firstRow, count);
   }
 
-  /** Rows `first` … `first + count - 1` as inputs and outputs of the decoder graph; both name the same memory. */
-  window(first: number, count: number): { past: Record<string, Tensor>; present: Record<string, Tensor> } {
-    const { heads, maxLength, headDim } = this.shape;
-    const rowLength = heads * maxLength * headDim;
-    const past: Record<string, Tensor> = {};
-    const present: Record<string, Tensor> = {};
-    for (const { name, data } of this.#buffers) {
-      const rows = data.subarray(first * rowLength, (first + count) * rowLength);
-      const tensor = float32Tensor(rows, [count, heads, maxLength, headDim]);
-      past[`past_key_values.${name}`] = tensor;
-      present[`present.${name}`] = tensor;
-    }
-    return { past, present };
+  /** The same for rows that hold nothing yet, without what is to be masked. */
+  emptyInputs(count: number): Record<string, Tensor> {
+    return this.#buffers.emptyInputs(count);
   }
 
-  /** Copies the first `length` positions of row `from` over row `to`. */
-  copyRow(from: number, to: number, length: number): void {
-    const { heads, maxLength, headDim } = this.shape;
-    for (const { data } of this.#buffers) {
-      for (let head = 0; head < heads; head++) {
-        const source = (from * heads + head) * maxLength * headDim;
-        data.copyWithin((to * heads + head) * maxLength * headDim, source, source + length * headDim);
-      }
-    }
+  /**
+   * Writes present.N.{key,value} [B, heads, S, headDim] into the rows from `firstRow` on: the first `counts` positions of each row, behind the
+   * `pastLengths` that it holds.
+   */
+  write(
+    results: Readonly<Record<string, Tensor>>,
+    firstRow: number,
+    pastLengths: readonly number[],
+    counts: readonly number[],
+  ): void {
+    this.#buffers.reserve(Math.max(...pastLengths.map((length, row) => length + (counts[row] ?? 0))));
+    this.#buffers.write(results, firstRow, pastLengths, counts);
+  }
+
+  copyRow(from: number, to: number): void {
+    this.#buffers.copyRow(from, to);
   }
 }

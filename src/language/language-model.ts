@@ -46,6 +46,16 @@ export interface LanguageModel {
   prefill(cache: RowCache, firstRow: number, rows: readonly RowEmbeds[]): Promise<Prefilled>;
 
   /**
+   * Reads the rest of a prompt into a row that holds its beginning, as a conversation needs it. A model that reads prompts with an encoder
+   * does not have this: there everything depends on what follows as well.
+   *
+   * @param rest embeddings of the positions behind, at least one
+   * @param pastLength positions of the row that stay as they are; what it holds behind them is overwritten
+   * @returns logits after the last position, [1, V]
+   */
+  extend?(cache: RowCache, row: number, rest: RowEmbeds, pastLength: number): Promise<Float32Array>;
+
+  /**
    * Reads one more token in each of the first rows of the cache.
    *
    * @param tokenIds the token of each row

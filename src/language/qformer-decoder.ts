@@ -7,9 +7,9 @@
  */
 import { join } from 'node:path';
 import type { LanguageDeclaration } from '../pack/model-declaration.ts';
-import { float32Data, float32Tensor, int32Tensor, int64Tensor, Session } from '../runtime/session.ts';
+import { float32Data, float32Tensor, int64Tensor, Session } from '../runtime/session.ts';
 import { KvCache } from './kv-cache.ts';
-import type { LanguageModel, Prefilled, RowEmbeds } from './language-model.ts';
+import { ownCache, type LanguageModel, type Prefilled, type RowCache, type RowEmbeds } from './language-model.ts';
 import { TokenEmbeddings } from './token-embeddings.ts';
 
 /** Holds native memory: dispose of it. */
@@ -18,13 +18,17 @@ export class QFormerDecoder implements LanguageModel {
   readonly #numQueryTokens: number;
   readonly #embeddings: TokenEmbeddings;
   readonly #decoder: Session;
+  /** Results of every pass, to be fetched into new buffers. */
+  readonly #results: Readonly<Record<string, null>>;
 
   private constructor(
     declaration: LanguageDeclaration,
     numQueryTokens: number,
     embeddings: TokenEmbeddings,
     decoder: Session,
+    results: readonly string[],
   ) {
+    this.#results = Object.fromEntries(results.map((name) => [name, null]));
     this.declaration = declaration;
     this.#numQueryTokens = numQueryTokens;
     this.#embeddings = embeddings;
@@ -43,6 +47,7 @@ export class QFormerDecoder implements LanguageModel {
     threads: number,
   ): Promise<QFormerDecoder> {
     const layers = Array.from({ length: language.numHiddenLayers }, (_, n) => [`${n}.key`, `${n}.value`]).flat();
+    const results = ['logits', ...layers.map((name) => `present.${name}`)];
     const embeddings = await TokenEmbeddings.load(directory);
     try {
       const decoder = await Session.open(join(directory, 'itg_decoder.onnx'), {
@@ -51,13 +56,12 @@ export class QFormerDecoder implements LanguageModel {
           'inputs_embeds',
           'position_ids',
           'logit_positions',
-          'seqlens_k',
-          'total_sequence_length',
+          'past_lengths',
           ...layers.map((name) => `past_key_values.${name}`),
         ],
-        outputs: ['logits', ...layers.map((name) => `present.${name}`)],
+        outputs: results,
       });
-      return new QFormerDecoder(language, numQueryTokens, embeddings, decoder);
+      return new QFormerDecoder(language, numQueryTokens, embeddings, decoder, results);
     } catch (error) {
       await embeddings.dispose();
       throw error;
@@ -85,29 +89,24 @@ export class QFormerDecoder implements LanguageModel {
   }
 
   /** @throws RangeError when a prompt is not a prefix with at least one token of text behind it. */
-  async prefill(cache: KvCache, firstRow: number, rows: readonly RowEmbeds[]): Promise<Prefilled> {
-    const texts = rows.map((row, index) => this.#placePrefix(cache, firstRow + index, row));
-    const lengths = texts.map(({ length }) => this.#numQueryTokens + length);
-    // Behind a past, ONNX Runtime reads several new positions of one row only.
-    const runs = texts.every(({ length }) => length === 1) ? [texts] : texts.map((text) => [text]);
-    const logits: Float32Array[] = [];
-    let row = 0;
-    for (const run of runs) {
-      const pastLengths = run.map(() => this.#numQueryTokens);
-      logits.push(await this.#forward(cache, firstRow + row, run, pastLengths));
-      row += run.length;
-    }
-    return { logits: logits.length === 1 ? (logits[0] ?? new Float32Array()) : concatenate(logits), lengths };
+  async prefill(cache: RowCache, firstRow: number, rows: readonly RowEmbeds[]): Promise<Prefilled> {
+    const { hiddenSize } = this.declaration;
+    const own = ownCache(cache, KvCache);
+    own.startRows(firstRow, rows.length);
+    const texts = rows.map((row, index) => this.#placePrefix(own, firstRow + index, row));
+    const counts = texts.map(({ length }) => length);
+    const longest = Math.max(...counts);
+    const inputsEmbeds = new Float32Array(rows.length * longest * hiddenSize); // [B, S, D]
+    texts.forEach(({ embeds }, row) => inputsEmbeds.set(embeds, row * longest * hiddenSize));
+    const pastLengths = rows.map(() => this.#numQueryTokens);
+    const logits = await this.#forward(own, firstRow, { inputsEmbeds, pastLengths, counts });
+    return { logits, lengths: counts.map((count) => this.#numQueryTokens + count) };
   }
 
-  async step(cache: KvCache, tokenIds: readonly number[], pastLengths: readonly number[]): Promise<Float32Array> {
-    const { hiddenSize } = this.declaration;
-    const embeds = await this.embedTokens(tokenIds); // [B, D]
-    const texts = tokenIds.map((_, row) => ({
-      embeds: embeds.subarray(row * hiddenSize, (row + 1) * hiddenSize),
-      length: 1,
-    }));
-    return this.#forward(cache, 0, texts, pastLengths);
+  async step(cache: RowCache, tokenIds: readonly number[], pastLengths: readonly number[]): Promise<Float32Array> {
+    const inputsEmbeds = await this.embedTokens(tokenIds); // [B, 1, D]
+    const counts = tokenIds.map(() => 1);
+    return this.#forward(ownCache(cache, KvCache), 0, { inputsEmbeds, pastLengths, counts });
   }
 
   async dispose(): Promise<void> {
@@ -134,72 +133,52 @@ export class QFormerDecoder implements LanguageModel {
         `a prompt should be ${this.#prefixLength} rows of keys and values and at least one token, but has ${length} rows`,
       );
     }
-    const { past } = cache.window(row, 1);
-    const headLength = this.#numQueryTokens * headDim;
-    let start = 0;
-    for (let layer = 0; layer < numHiddenLayers; layer++) {
-      for (const part of ['key', 'value']) {
-        const target = float32Data(past, `past_key_values.${layer}.${part}`); // [1, H, M, Dh]
-        for (let head = 0; head < numKeyValueHeads; head++, start += headLength) {
-          target.set(embeds.subarray(start, start + headLength), head * cache.shape.maxLength * headDim);
-        }
-      }
-    }
+    const partLength = this.#numQueryTokens * numKeyValueHeads * headDim;
+    const dims = [1, numKeyValueHeads, this.#numQueryTokens, headDim];
+    const parts = Array.from({ length: numHiddenLayers }, (_, n) => [`present.${n}.key`, `present.${n}.value`]).flat();
+    const prefix = parts.map(
+      (name, index) => [name, float32Tensor(embeds.subarray(index * partLength, (index + 1) * partLength), dims)] as const,
+    );
+    cache.write(Object.fromEntries(prefix), row, [0], [this.#numQueryTokens]);
     return { embeds: embeds.subarray(this.#prefixLength * hiddenSize), length: textLength };
   }
 
-  /**
-   * Reads the same number of new positions in each row.
-   *
-   * @param texts embeddings of the new positions
-   * @param pastLengths positions each row holds already, queries included
-   * @returns logits after the last position of each row, [B, V]
-   */
+  /** Returns the logits after the last new position of each row, [B, V]. */
   async #forward(
     cache: KvCache,
     firstRow: number,
-    texts: readonly RowEmbeds[],
-    pastLengths: readonly number[],
+    input: {
+      /** [B, S, D] */
+      inputsEmbeds: Float32Array;
+      /** Positions that each row holds already, queries included. */
+      pastLengths: readonly number[];
+      /** New positions of each row; the greatest is S. */
+      counts: readonly number[];
+    },
   ): Promise<Float32Array> {
-    const rows = texts.length;
-    const newPositions = texts[0]?.length ?? 0; // S
-    const lengths = pastLengths.map((length) => length + newPositions);
-    // The queries take positions of the cache, but none of the text.
+    const { inputsEmbeds, pastLengths, counts } = input;
+    const rows = counts.length;
+    const newPositions = Math.max(...counts);
+    const { maxPositionEmbeddings, hiddenSize } = this.declaration;
+    // The queries take positions of the cache, but none of the text. Padding may reach behind the last one there is.
+    const last = maxPositionEmbeddings - this.#numQueryTokens - 1;
     const positionIds = pastLengths.flatMap((past) =>
-      Array.from({ length: newPositions }, (_, position) => past - this.#numQueryTokens + position),
+      Array.from({ length: newPositions }, (_, position) => Math.min(past - this.#numQueryTokens + position, last)),
     );
-    const { past, present } = cache.window(firstRow, rows);
     const results = await this.#decoder.run(
       {
-        inputs_embeds: float32Tensor(concatenate(texts.map(({ embeds }) => embeds)), [
-          rows,
-          newPositions,
-          this.declaration.hiddenSize,
-        ]),
+        inputs_embeds: float32Tensor(inputsEmbeds, [rows, newPositions, hiddenSize]),
         position_ids: int64Tensor(positionIds, [rows, newPositions]),
         logit_positions: int64Tensor(
-          texts.map(() => newPositions - 1),
+          counts.map((count) => count - 1),
           [rows],
         ),
-        seqlens_k: int32Tensor(
-          lengths.map((length) => length - 1),
-          [rows],
-        ),
-        total_sequence_length: int32Tensor([Math.max(...lengths)], [1]),
-        ...past,
+        past_lengths: int64Tensor(pastLengths, [rows]),
+        ...cache.inputs(firstRow, rows),
       },
-      { logits: null, ...present },
+      this.#results,
     );
+    cache.write(results, firstRow, pastLengths, counts);
     return float32Data(results, 'logits');
   }
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let filled = 0;
-  for (const part of parts) {
-    joined.set(part, filled);
-    filled += part.length;
-  }
-  return joined;
 }

@@ -4,34 +4,36 @@
  * A row always has the same columns; what a record lacks is an empty cell. The error cell holds code and message, `empty-file: …`.
  */
 import { stringify } from 'csv-stringify/sync';
-import type { OutputRecord, RecordDetails } from './record.ts';
+import type { OutputRecord, RecordDetails, RecordKind } from './record.ts';
 import { isFailed } from './record.ts';
 import type { RecordFormat } from './record-format.ts';
 
 export type CsvColumns = {
-  /** Columns of `ask` (question, answer) instead of those of `caption`. */
-  questions: boolean;
+  kind: RecordKind;
   /** Whether the columns of `--details` follow on the right. */
   details: boolean;
 };
 
-const DETAIL_COLUMNS = [
-  'model',
-  'prompt',
-  'tokenIds',
-  'finishReason',
-  'score',
-  'seconds',
-] as const satisfies readonly (keyof RecordDetails)[];
+/** What stands between image and error. */
+const COLUMNS: Readonly<Record<RecordKind, readonly string[]>> = {
+  caption: ['caption'],
+  ask: ['question', 'answer'],
+  match: ['text', 'itm', 'itc'],
+  rank: ['text', 'rank', 'itm', 'itc'],
+};
+
+const ANSWER_DETAILS = ['model', 'prompt', 'tokenIds', 'finishReason', 'score', 'seconds'] as const;
+
+const DETAIL_COLUMNS: Readonly<Record<RecordKind, readonly (keyof RecordDetails)[]>> = {
+  caption: ANSWER_DETAILS,
+  ask: ANSWER_DETAILS,
+  match: ['model', 'seconds'],
+  rank: ['model', 'score'],
+};
 
 /** The CSV format for one command. */
-export function csv({ questions, details }: CsvColumns): RecordFormat {
-  const columns = [
-    'image',
-    ...(questions ? ['question', 'answer'] : ['caption']),
-    'error',
-    ...(details ? DETAIL_COLUMNS : []),
-  ];
+export function csv({ kind, details }: CsvColumns): RecordFormat {
+  const columns = ['image', ...COLUMNS[kind], 'error', ...(details ? DETAIL_COLUMNS[kind] : [])];
   return {
     header: row(columns),
     encode(record) {
@@ -46,8 +48,8 @@ function cellsOf(record: OutputRecord): Readonly<Record<string, string | number>
     const { error, ...rest } = record;
     return { ...rest, error: `${error.code}: ${error.message}` };
   }
-  const { tokenIds, ...rest } = record;
-  return tokenIds === undefined ? rest : { ...rest, tokenIds: tokenIds.join(' ') };
+  const values: [string, string | number | number[]][] = Object.entries(record);
+  return Object.fromEntries(values.map(([key, value]) => [key, Array.isArray(value) ? value.join(' ') : value]));
 }
 
 function row(cells: readonly (string | number)[]): string {

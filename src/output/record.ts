@@ -1,5 +1,5 @@
 /**
- * One line of output: what a user gets for one image (caption) or one image and question (ask).
+ * One line of output: what a user gets for one image (caption), or one image and a question (ask) or a text (match).
  *
  * This is public interface (contract: Output). `schema` is raised when a field changes its meaning.
  */
@@ -24,14 +24,34 @@ export type CaptionRecord = { schema: 1; image: string; caption: string } & Part
 
 export type AnswerRecord = { schema: 1; image: string; question: string; answer: string } & Partial<RecordDetails>;
 
+/** How well a text fits an image. */
+export type MatchRecord = {
+  schema: 1;
+  image: string;
+  text: string;
+  /** Place of the image among all that were compared with the text, from 1; only where the best were asked for. */
+  rank?: number;
+  /** Probability that the text fits, by the head that reads image and text together. */
+  itm: number;
+  /** Cosine of the text's feature and the nearest of the image's. */
+  itc: number;
+} & MatchDetails;
+
+/** Extra facts of `--details`; `score` is what the best are ordered by. */
+export type MatchDetails = Partial<Pick<RecordDetails, 'model' | 'score' | 'seconds'>>;
+
 export type FailedRecord = {
   schema: 1;
   image: string;
   question?: string;
+  text?: string;
   error: { code: ImageErrorCode; message: string };
 };
 
-export type OutputRecord = CaptionRecord | AnswerRecord | FailedRecord;
+export type OutputRecord = CaptionRecord | AnswerRecord | MatchRecord | FailedRecord;
+
+/** What a record is about, which decides its columns and what is said of a run; `rank` is `match` where the best are asked for. */
+export type RecordKind = 'caption' | 'ask' | 'match' | 'rank';
 
 /** True for a record that reports a failure instead of an answer. */
 export function isFailed(record: OutputRecord): record is FailedRecord {

@@ -4,7 +4,7 @@
  * A failed image has its line too, so that nothing is missing from a list. Whoever wants to take lines apart again reads JSONL or CSV.
  */
 import { printable } from './printable.ts';
-import type { OutputRecord } from './record.ts';
+import type { MatchRecord, OutputRecord } from './record.ts';
 import { isFailed } from './record.ts';
 import type { RecordFormat } from './record-format.ts';
 
@@ -14,11 +14,21 @@ export const text: RecordFormat = {
 };
 
 function subject(record: OutputRecord): string {
-  return 'question' in record && isFailed(record) ? `${record.image}: ${record.question}` : record.image;
+  if ('rank' in record) return record.text;
+  if (!isFailed(record)) return record.image;
+  const asked = record.question ?? record.text;
+  return asked === undefined ? record.image : `${record.image}: ${asked}`;
 }
 
 function result(record: OutputRecord): string {
   if (isFailed(record)) return `error: ${record.error.message}`;
+  if ('itm' in record) return match(record);
   // A question mark divides the two better than any sign of ours would.
   return 'answer' in record ? `${record.question} ${record.answer}` : record.caption;
+}
+
+/** `a dog  itm 97 %  itc 0.41`, or the image in place of the text where images are ranked for a text. */
+function match({ image, text: matched, rank, itm, itc }: MatchRecord): string {
+  const what = rank === undefined ? matched : `${rank}. ${image}`;
+  return `${what}  itm ${Math.round(100 * itm)} %  itc ${itc.toFixed(2)}`;
 }

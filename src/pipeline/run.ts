@@ -3,7 +3,6 @@
  *
  *     file -> (a decoder's slot) pixel values -> (a slot in the model) answers -> records
  *
- * A decoder keeps its slot until the model has room for its pixels, so decoding never runs ahead of the model by more than `decoders` images.
  * Whatever goes wrong with one image becomes the records of that image.
  */
 import { performance } from 'node:perf_hooks';
@@ -12,6 +11,7 @@ import { ImageError, MinigptError } from '../errors.ts';
 import type { ImageFile } from '../images/image-file.ts';
 import type { OutputRecord } from '../output/record.ts';
 import type { ImageDeclaration } from '../pack/model-declaration.ts';
+import { boundedDecoder, type DecodedImage, type PixelSource } from './bounded-decoder.ts';
 import { orderedMap } from './ordered-map.ts';
 import { answeredRecord, asImageError, detailsOf, failedRecord, failedRecords, requestsOf } from './records.ts';
 import type { Settings } from './settings.ts';
@@ -23,14 +23,6 @@ import { Slots } from './slots.ts';
  */
 export const REORDER_WINDOW = 4096;
 
-/** Reads one image file and makes it the model's input. @throws ImageError */
-export type PixelSource = (
-  path: string,
-  image: ImageDeclaration,
-  limits: { maxPixels: number },
-  signal: AbortSignal,
-) => Promise<Float32Array>;
-
 export type Run = {
   files: readonly ImageFile[];
   /** What the model's input looks like: known before the model is loaded, so decoding need not wait for it. */
@@ -41,25 +33,12 @@ export type Run = {
   signal: AbortSignal;
 };
 
-type DecodedImage = {
-  pixelValues: Float32Array;
-  /** When its file began to be read, in ms. */
-  started: number;
-  giveModelSlot: () => void;
-};
-
 /** What became of one image: one record, or one per question. */
 export type ImageOutcome = {
   file: ImageFile;
   records: OutputRecord[];
   /** The error behind each failure, without repetition. */
   errors: ImageError[];
-};
-
-/** Decodes real files. The decoder is a large library, loaded when the first image needs it. */
-export const decodeFile: PixelSource = async (path, image, limits, signal) => {
-  const { loadPixelValues } = await import('../images/pixel-values.ts');
-  return loadPixelValues(path, image, limits, signal);
 };
 
 /**
@@ -72,7 +51,6 @@ export const decodeFile: PixelSource = async (path, image, limits, signal) => {
  */
 export async function* answerImages(run: Run): AsyncGenerator<ImageOutcome, void, void> {
   const { settings } = run;
-  const decoders = new Slots(settings.decoders);
   const loaded = run.model.then((model) => ({
     model,
     requests: requestsOf(settings.task, model),
@@ -81,18 +59,11 @@ export async function* answerImages(run: Run): AsyncGenerator<ImageOutcome, void
   // Each image that waits for the model throws its failure; this is for the case that none does.
   loaded.catch(() => undefined);
 
-  async function decode(file: ImageFile, signal: AbortSignal): Promise<DecodedImage> {
-    const giveDecoder = await decoders.take();
-    try {
-      signal.throwIfAborted();
-      const started = performance.now();
-      const pixelValues = await run.pixels(file.path, run.image, { maxPixels: settings.maxPixels }, signal);
-      const { slots } = await loaded;
-      return { pixelValues, started, giveModelSlot: await slots.take() };
-    } finally {
-      giveDecoder();
-    }
-  }
+  const decode = boundedDecoder(
+    run,
+    settings,
+    loaded.then(({ slots }) => slots),
+  );
 
   async function answer(file: ImageFile, image: DecodedImage, signal: AbortSignal): Promise<ImageOutcome> {
     const { model, requests } = await loaded;

@@ -17,10 +17,12 @@ const KEPT: Record<(typeof KEEP)[number], (text: string, mark: string) => string
 // oxlint-disable-next-line no-control-regex -- a byte-level model can write them, and Python strips them
 const SPACE_AROUND = /^[\p{White_Space}\u{1c}-\u{1f}]+|[\p{White_Space}\u{1c}-\u{1f}]+$/gu;
 
-export class CleanUp {
-  readonly #steps: readonly ((text: string) => string)[];
+type Step = { keep: (typeof KEEP)[number]; mark: string };
 
-  private constructor(steps: readonly ((text: string) => string)[]) {
+export class CleanUp {
+  readonly #steps: readonly Step[];
+
+  private constructor(steps: readonly Step[]) {
     this.#steps = steps;
   }
 
@@ -36,13 +38,33 @@ export class CleanUp {
         const mark = step.string('mark');
         if (mark === '') step.fail('mark', 'a text of at least one character');
         step.refuseUnknownKeys();
-        return (text) => KEPT[keep](text, mark);
+        return { keep, mark };
       }),
     );
   }
 
   /** The text after every step, in their order, and without white space around it. */
   apply(text: string): string {
-    return this.#steps.reduce((rest, step) => step(rest), text).replace(SPACE_AROUND, '');
+    return this.#steps.reduce((rest, { keep, mark }) => KEPT[keep](rest, mark), text).replace(SPACE_AROUND, '');
   }
+
+  /**
+   * What the answer begins with when `text` is only the beginning of what is decoded: without an end that may turn out to be a mark. Only an
+   * `after_last` that comes later can still take it back.
+   */
+  applyToBeginning(text: string): string {
+    const certain = this.#steps.reduce(
+      (rest, { keep, mark }) => KEPT[keep](keep === 'after_last' ? rest : withoutBegunMark(rest, mark), mark),
+      text,
+    );
+    return certain.replace(SPACE_AROUND, '');
+  }
+}
+
+/** `text` without the beginning of another `mark` at its end. */
+function withoutBegunMark(text: string, mark: string): string {
+  const behindLastMark = text.split(mark).at(-1) ?? '';
+  let length = Math.min(behindLastMark.length, mark.length - 1);
+  while (length > 0 && !behindLastMark.endsWith(mark.slice(0, length))) length--;
+  return text.slice(0, text.length - length);
 }

@@ -129,6 +129,11 @@ export class PromptFamily {
     return this.#answerCleanUp.apply(text);
   }
 
+  /** What the answer begins with as far as the text is decoded; see `CleanUp.applyToBeginning`. */
+  cleanUpBeginning(text: string): string {
+    return this.#answerCleanUp.applyToBeginning(text);
+  }
+
   /** The answer as the reference's evaluation takes it from the decoded text, for comparisons with published numbers. */
   cleanUpGenerated(text: string): string {
     return this.#generatedCleanUp.apply(text);

@@ -8,6 +8,11 @@ import { isUtf8 } from 'node:buffer';
 
 const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
 
+/** Whether a token stands for one byte. */
+export function isByteToken(token: string): boolean {
+  return BYTE_TOKEN.test(token);
+}
+
 /** `tokens` with every run of byte tokens replaced by its text. */
 export function decodeByteTokens(tokens: readonly string[]): string[] {
   const texts: string[] = [];

@@ -34,6 +34,8 @@ export type LibraryTokenizer = {
   readonly decoder: DecoderPart | null;
   /** Tokens at the place of their ids, added tokens included. */
   readonly model: { readonly vocab: readonly (string | undefined)[] };
+  /** Added tokens that `skip_special_tokens` leaves out. */
+  readonly special_tokens: readonly string[];
   encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
   /** Refuses an empty list. */
   decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;

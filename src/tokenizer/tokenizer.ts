@@ -8,8 +8,23 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PackError } from '../errors.ts';
+import { IncrementalDecoder } from './incremental-decoder.ts';
 import { makeLibraryTokenizer, type LibraryTokenizer } from './library-tokenizer.ts';
 import { useReferenceParts } from './reference-parts.ts';
+
+/** What the library's clean-up of spaces replaces, in its order. */
+const SPACE_CLEAN_UP = [
+  [' .', '.'],
+  [' ?', '?'],
+  [' !', '!'],
+  [' ,', ','],
+  [" ' ", "'"],
+  [" n't", "n't"],
+  [" 'm", "'m"],
+  [" 's", "'s"],
+  [" 've", "'ve"],
+  [" 're", "'re"],
+] as const;
 
 export class Tokenizer {
   readonly #tokenizer: LibraryTokenizer;
@@ -49,12 +64,28 @@ export class Tokenizer {
 
   /** The text of `ids`, special tokens left out. Bytes that are not UTF-8 become U+FFFD. */
   decode(ids: readonly number[]): string {
+    return this.#decode(ids, this.#cleanUpSpaces);
+  }
+
+  /** Begins a text whose ids come one by one. Together its pieces are what `decode` makes of all of them. */
+  startDecoding(): IncrementalDecoder {
+    return new IncrementalDecoder({
+      visibleToken: (id) => {
+        const token = this.#tokenizer.id_to_token(id);
+        return token === undefined || this.#tokenizer.special_tokens.includes(token) ? undefined : token;
+      },
+      decode: (ids) => this.#decode(ids, false),
+      cleanUp: this.#cleanUpSpaces ? SPACE_CLEAN_UP : [],
+    });
+  }
+
+  #decode(ids: readonly number[], cleanUpSpaces: boolean): string {
     const known = ids.filter((id) => this.#tokenizer.id_to_token(id) !== undefined);
     // The library refuses an empty list.
     if (known.length === 0) return '';
     return this.#tokenizer.decode(known, {
       skip_special_tokens: true,
-      clean_up_tokenization_spaces: this.#cleanUpSpaces,
+      clean_up_tokenization_spaces: cleanUpSpaces,
     });
   }
 }

@@ -29,7 +29,6 @@ function fakeEncoder(
 }
 
 const request = (id: number, pixels: number[], texts: number[][], maxNewTokens = 6): AnswerRequest => ({
-  type: 'answer',
   id,
   pixelValues: Float32Array.from(pixels),
   prompts: texts.map((text) => ({ segments: [null, text], instruction: undefined })),

@@ -12,14 +12,14 @@ const failed = {
 
 describe('columns', () => {
   test('caption', () => {
-    const format = csv({ questions: false, details: false });
+    const format = csv({ kind: 'caption', details: false });
     expect(format.header).toBe('image,caption,error\r\n');
     expect(format.encode({ schema: 1, image: 'a.jpg', caption: 'a dog' })).toBe('a.jpg,a dog,\r\n');
     expect(format.encode(failed)).toBe('b.jpg,,empty-file: the file is empty.\r\n');
   });
 
   test('ask', () => {
-    const format = csv({ questions: true, details: false });
+    const format = csv({ kind: 'ask', details: false });
     expect(format.header).toBe('image,question,answer,error\r\n');
     expect(format.encode({ schema: 1, image: 'a.jpg', question: 'Who?', answer: 'two, or more' })).toBe(
       'a.jpg,Who?,"two, or more",\r\n',
@@ -28,7 +28,7 @@ describe('columns', () => {
   });
 
   test('details follow on the right', () => {
-    const format = csv({ questions: false, details: true });
+    const format = csv({ kind: 'caption', details: true });
     expect(format.header).toBe('image,caption,error,model,prompt,tokenIds,finishReason,score,seconds\r\n');
     const details = {
       model: 'nano@0123456789ab',
@@ -46,7 +46,7 @@ describe('columns', () => {
 });
 
 test('any file name and caption reads back as it was', () => {
-  const format = csv({ questions: false, details: false });
+  const format = csv({ kind: 'caption', details: false });
   const anyText = fc.string({ unit: fc.constantFrom('a', ',', '"', '\n', '\r', ' ', ';', 'é', '猫', '=', "'") });
   fc.assert(
     fc.property(fc.array(fc.tuple(anyText, anyText), { minLength: 1 }), (pairs) => {

@@ -17,7 +17,7 @@ class Recorder implements Destination {
   }
 }
 
-const columns = { questions: false, details: false };
+const columns = { kind: 'caption', details: false } as const;
 
 test('the destination is opened, and the header written, for the first record', async () => {
   const recorder = new Recorder();

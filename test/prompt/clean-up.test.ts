@@ -70,3 +70,31 @@ describe('the chat of MiniGPT-4', async () => {
     expect(family.cleanUpGenerated('[INST] a [/INST]<s> b [/INST] c<s>d ###</s> [/INST] e')).toBe('cd ###');
   });
 });
+
+describe('the beginning of a text that is still being decoded', () => {
+  test.each([
+    ['before_first', 'a dog#', 'a dog'],
+    ['before_first', 'a dog ##', 'a dog'],
+    ['before_first', 'a dog ###Hu', 'a dog'],
+    ['before_first', 'a dog ', 'a dog'],
+    ['before_first', 'a #dog', 'a #dog'],
+    ['all_but', 'a####', 'a'],
+    ['after_last', 'a###b#', 'b#'],
+  ])('with a step that keeps %s of ###: %j surely begins the answer with %j', (keep, text, expected) => {
+    expect(cleanUp({ keep, mark: '###' }).applyToBeginning(text)).toBe(expected);
+  });
+
+  test('is never taken back, whatever follows', () => {
+    const text = fc.array(fc.constantFrom('a', 'b', ' ', '\n'), { maxLength: 10 }).map((letters) => letters.join(''));
+    const mark = text.filter((letters) => letters !== '');
+    const steps = fc.array(fc.record({ keep: fc.constantFrom('before_first', 'all_but'), mark }), { maxLength: 3 });
+    fc.assert(
+      fc.property(steps, text, text, (list, begun, rest) => {
+        const cleaning = cleanUp(...list);
+        const beginning = cleaning.applyToBeginning(begun);
+        expect(cleaning.apply(begun + rest).slice(0, beginning.length)).toBe(beginning);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});

@@ -3,6 +3,6 @@ import { expect, test } from 'vitest';
 import { csv } from '../../src/output/csv.ts';
 
 test.each(['new\nline.jpg', 'old\rline.jpg', 'both\r\nline.jpg'])('the cell %j is quoted', (image) => {
-  const record = csv({ questions: false, details: false }).encode({ schema: 1, image, caption: 'a dog' });
+  const record = csv({ kind: 'caption', details: false }).encode({ schema: 1, image, caption: 'a dog' });
   expect(record).toBe(`"${image}",a dog,\r\n`);
 });

@@ -2,14 +2,15 @@
  * LLaMA, the decoder-only language model of Vicuna and LLaMA-2-chat (spec 4.3; https://arxiv.org/abs/2302.13971; transformers
  * modeling_llama.py). Pre-norm with RMSNorm, rotary positions, SwiGLU, no biases, a head of its own. Reads embeddings.
  *
- * B rows, S new positions, M length of the cache, H heads of size Dh, Hk key/value heads, d hidden size, F feed-forward size, V vocabulary rows.
+ * B rows, S new positions, C positions of the cache, H heads of size Dh, Hk key/value heads, d hidden size, F feed-forward size, V vocabulary rows.
  */
 import { add, linearWithoutBias, positionOfEachRow, split } from '../graph/operators.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
+import { cachedAttention, cacheMasks, type CacheMasks } from '../graph/cached-attention.ts';
 import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import { multiply, silu } from '../graph/gates.ts';
 import { rmsNorm } from '../graph/rms-norm.ts';
-import { buildRotaryTables, rotaryAttention } from '../graph/rotary.ts';
+import { buildRotaryTables, rotate } from '../graph/rotary.ts';
 import type { Value } from '../graph/value.ts';
 import { concatRows, mergeLora, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
@@ -32,19 +33,25 @@ export function buildLlamaDecoder(
   config: LlamaConfig,
   tokenEmbeddings: Weight,
 ): void {
-  const { hiddenSize: d, numHiddenLayers, rmsNormEps, numKeyValueHeads, headDim } = config;
+  const { hiddenSize: d, numHiddenLayers, rmsNormEps, numAttentionHeads, numKeyValueHeads, headDim } = config;
   const model = weights.at('model');
   const inputs = declareDecoderInputs(g, d);
   const rotary = buildRotaryTables(g, config, headDim);
   let hidden = inputs.inputsEmbeds; // [B, S, d]
+  let masks: CacheMasks | undefined;
 
   for (let n = 0; n < numHiddenLayers; n++) {
     const isLast = n === numHiddenLayers - 1;
     const layer = model.at(`layers.${n}`);
     const normalized = rmsNorm(g, hidden, layer.take('input_layernorm.weight', [d]), rmsNormEps); // [B, S, d]
-    const projected = projectQkv(g, layer.at('self_attn'), normalized, config);
-    const cache = layerCache(g, n, numKeyValueHeads, headDim);
-    let attended = rotaryAttention(g, n, { ...projected, ...cache, ...inputs }, config, rotary); // [B, S, H·Dh]
+    const { query, key, value } = projectQkv(g, layer.at('self_attn'), normalized, config);
+    const cache = layerCache(g, n, numKeyValueHeads, headDim); // [B, Hk, C, Dh] each
+    masks ??= cacheMasks(g, { ...inputs, ...cache }, config);
+    const turned = {
+      query: rotate(g, query, inputs.positionIds, numAttentionHeads, rotary), // [B, S, H·Dh]
+      key: rotate(g, key, inputs.positionIds, numKeyValueHeads, rotary), // [B, S, Hk·Dh]
+    };
+    let attended = cachedAttention(g, n, { ...turned, value, ...cache }, masks, config); // [B, S, H·Dh]
     if (isLast) {
       attended = positionOfEachRow(g, attended, inputs.logitPositions); // [B, H·Dh]
       hidden = positionOfEachRow(g, hidden, inputs.logitPositions); // [B, d]

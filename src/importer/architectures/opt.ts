@@ -2,20 +2,21 @@
  * OPT, the decoder-only language model of BLIP-2 (spec 4.1; https://arxiv.org/abs/2205.01068; transformers modeling_opt.py).
  * Pre-norm, learned positions, ReLU, output head tied to the token embeddings. Reads embeddings, so that image tokens can stand among them.
  *
- * B rows, S new positions, M length of the cache, H heads of size Dh, d hidden size, F feed-forward size, V vocabulary rows.
+ * B rows, S new positions, C positions of the cache, H heads of size Dh, d hidden size, F feed-forward size, V vocabulary rows.
  */
 import {
   add,
-  cachedAttention,
   layerNorm,
   linear,
   linearWithoutBias,
   positionOfEachRow,
   relu,
   skipLayerNorm,
+  split,
   type NormWeights,
 } from '../graph/operators.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
+import { cachedAttention, cacheMasks, type CacheMasks } from '../graph/cached-attention.ts';
 import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import type { Value } from '../graph/value.ts';
 import { concatRows, type Weight } from '../read/weight.ts';
@@ -50,6 +51,8 @@ export function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: Opt
   const { hiddenSize: d, numHiddenLayers, numAttentionHeads: H, maxPositionEmbeddings } = config;
   const decoder = weights.at('model.decoder');
   const inputs = declareDecoderInputs(g, d);
+  const heads = { numAttentionHeads: H, numKeyValueHeads: H, headDim: d / H };
+  let masks: CacheMasks | undefined;
 
   const positionTable = decoder.take('embed_positions.weight', [maxPositionEmbeddings + POSITION_OFFSET, d]);
   const tableRows = add(g, inputs.positionIds, g.int64([POSITION_OFFSET], [])); // [B, S]
@@ -60,9 +63,11 @@ export function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: Opt
   for (let n = 0; n < numHiddenLayers; n++) {
     const isLast = n === numHiddenLayers - 1;
     const layer = decoder.at(`layers.${n}`);
-    const cache = layerCache(g, n, H, d / H); // [B, H, M, Dh] each
+    const cache = layerCache(g, n, H, d / H); // [B, H, C, Dh] each
+    masks ??= cacheMasks(g, { ...inputs, ...cache }, heads);
     const qkv = projectQkv(g, layer.at('self_attn'), normalized, d); // [B, S, 3d]
-    let attended = cachedAttention(g, n, { qkv, ...cache, ...inputs }, H); // [B, S, d]
+    const [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, S, d] each
+    let attended = cachedAttention(g, n, { query, key, value, ...cache }, masks, heads); // [B, S, d]
     if (isLast) {
       attended = positionOfEachRow(g, attended, inputs.logitPositions); // [B, d]
       hidden = positionOfEachRow(g, hidden, inputs.logitPositions); // [B, d]

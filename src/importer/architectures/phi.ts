@@ -5,14 +5,15 @@
  * TinyGPT-V normalises queries and keys per head before they are turned, and the attention's result before it is added; and it was
  * trained with a low-rank adaptation of `query_key_value` and `dense`, which is merged here.
  *
- * B rows, S new positions, M length of the cache, H heads of size Dh, d hidden size, F feed-forward size, V vocabulary rows.
+ * B rows, S new positions, C positions of the cache, H heads of size Dh, d hidden size, F feed-forward size, V vocabulary rows.
  */
 import { add, layerNorm, linear, linearWithoutBias, positionOfEachRow, reshape, split } from '../graph/operators.ts';
 import { biasTanhGelu } from '../graph/gates.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
+import { cachedAttention, cacheMasks, type CacheMasks } from '../graph/cached-attention.ts';
 import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import { rmsNorm } from '../graph/rms-norm.ts';
-import { buildRotaryTables, rotaryAttention } from '../graph/rotary.ts';
+import { buildRotaryTables, rotate } from '../graph/rotary.ts';
 import type { Value } from '../graph/value.ts';
 import { concatRows, constantWeight, mergeLora, reorderRows, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
@@ -39,6 +40,7 @@ export function buildPhiDecoder(g: GraphBuilder, weights: WeightCursor, config: 
   const inputs = declareDecoderInputs(g, d);
   const rotary = buildRotaryTables(g, config, config.rotaryDim);
   let hidden = inputs.inputsEmbeds; // [B, S, d]
+  let masks: CacheMasks | undefined;
 
   for (let n = 0; n < numHiddenLayers; n++) {
     const isLast = n === numHiddenLayers - 1;
@@ -46,13 +48,16 @@ export function buildPhiDecoder(g: GraphBuilder, weights: WeightCursor, config: 
     const selfAttn = layer.at('self_attn');
     let normalized = layerNorm(g, hidden, layer.takeNorm('input_layernorm', d), layerNormEps); // [B, S, d]
     const qkv = linear(g, normalized, takeQkvWeight(selfAttn, config), takeQkvBias(selfAttn, config)); // [B, S, 3d]
-    const cache = layerCache(g, n, H, headDim);
+    const cache = layerCache(g, n, H, headDim); // [B, H, C, Dh] each
+    masks ??= cacheMasks(g, { ...inputs, ...cache }, config);
     let [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, S, d] each
     if (hasTinyGptVNorms) {
       query = normalizeHeads(g, selfAttn, 'q_layernorm', query, config); // [B, S, d]
       key = normalizeHeads(g, selfAttn, 'k_layernorm', key, config); // [B, S, d]
     }
-    let attended = rotaryAttention(g, n, { query, key, value, ...cache, ...inputs }, config, rotary); // [B, S, d]
+    query = rotate(g, query, inputs.positionIds, H, rotary); // [B, S, d]
+    key = rotate(g, key, inputs.positionIds, H, rotary); // [B, S, d]
+    let attended = cachedAttention(g, n, { query, key, value, ...cache }, masks, config); // [B, S, d]
     if (isLast) {
       attended = positionOfEachRow(g, attended, inputs.logitPositions); // [B, d]
       normalized = positionOfEachRow(g, normalized, inputs.logitPositions); // [B, d]

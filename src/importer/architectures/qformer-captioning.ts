@@ -8,14 +8,15 @@
 import {
   add,
   biasErfGelu,
-  cachedAttention,
   layerNorm,
   linear,
   linearWithoutBias,
   positionOfEachRow,
+  split,
   type NormWeights,
 } from '../graph/operators.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
+import { cachedAttention, cacheMasks, type CacheMasks } from '../graph/cached-attention.ts';
 import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import { attentionWithKeys } from '../graph/padded-attention.ts';
 import { withBatchOf } from '../graph/rows.ts';
@@ -95,12 +96,17 @@ export function buildItgDecoder(
 ): void {
   const { hiddenSize: D, numAttentionHeads: H, layerNormEps } = config;
   const inputs = declareDecoderInputs(g, D);
+  const heads = { numAttentionHeads: H, numKeyValueHeads: H, headDim: D / H };
+  let masks: CacheMasks | undefined;
   const embedded = add(g, inputs.inputsEmbeds, g.gatherRows(text.positionEmbeddings, inputs.positionIds)); // [B, S, D]
   let hidden = layerNorm(g, embedded, weights.embeddingNorm, layerNormEps); // [B, S, D]
 
   for (const [n, { attention, textFeedForward }] of weights.layers.entries()) {
     const qkv = linear(g, hidden, attention.qkvWeight, attention.qkvBias); // [B, S, 3D]
-    let attended = cachedAttention(g, n, { qkv, ...layerCache(g, n, H, D / H), ...inputs }, H); // [B, S, D]
+    const [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, S, D] each
+    const cache = layerCache(g, n, H, D / H); // [B, H, C, Dh] each
+    masks ??= cacheMasks(g, { ...inputs, ...cache }, heads);
+    let attended = cachedAttention(g, n, { query, key, value, ...cache }, masks, heads); // [B, S, D]
     if (n === weights.layers.length - 1) {
       attended = positionOfEachRow(g, attended, inputs.logitPositions); // [B, D]
       hidden = positionOfEachRow(g, hidden, inputs.logitPositions); // [B, D]

@@ -9,10 +9,8 @@ export type DecoderInputs = {
   positionIds: Value;
   /** int64 [B]: the position of each row whose logits are wanted. */
   logitPositions: Value;
-  /** int32 [B]: positions of each row after this step, less one. */
-  seqlensK: Value;
-  /** int32 [1]: the greatest number of positions of any row after this step. */
-  totalSequenceLength: Value;
+  /** int64 [B]: positions that each row has in the cache already. */
+  pastLengths: Value;
 };
 
 /** Declares the inputs that do not belong to a layer. */
@@ -21,19 +19,18 @@ export function declareDecoderInputs(g: GraphBuilder, hiddenSize: number): Decod
     inputsEmbeds: g.input('inputs_embeds', 'float', ['B', 'S', hiddenSize]),
     positionIds: g.input('position_ids', 'int64', ['B', 'S']),
     logitPositions: g.input('logit_positions', 'int64', ['B']),
-    seqlensK: g.input('seqlens_k', 'int32', ['B']),
-    totalSequenceLength: g.input('total_sequence_length', 'int32', [1]),
+    pastLengths: g.input('past_lengths', 'int64', ['B']),
   };
 }
 
-/** Declares the cache of one layer, [B, heads, M, headDim] for keys and values. */
+/** Declares the cache of one layer, [B, heads, C, headDim] for keys and values. */
 export function layerCache(
   g: GraphBuilder,
   layer: number,
   heads: number,
   headDim: number,
 ): { pastKey: Value; pastValue: Value } {
-  const shape = ['B', heads, 'M', headDim];
+  const shape = ['B', heads, 'C', headDim];
   return {
     pastKey: g.input(`past_key_values.${layer}.key`, 'float', shape),
     pastValue: g.input(`past_key_values.${layer}.value`, 'float', shape),

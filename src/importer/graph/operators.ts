@@ -105,48 +105,6 @@ export function attention(
   );
 }
 
-/** The cache of one decoder layer as it enters an attention, and the lengths that go with it. */
-export type CachedAttentionInputs = {
-  /** [B, S, 3d]: queries, keys and values of the new positions, biases added. */
-  qkv: Value;
-  /** [B, heads, maxLength, headDim] each; ONNX Runtime updates them in place when the same buffers are given as results. */
-  pastKey: Value;
-  pastValue: Value;
-  /** int32 [B]: positions of each row after this step, less one. */
-  seqlensK: Value;
-  /** int32 [1]: the greatest number of positions of any row after this step. */
-  totalSequenceLength: Value;
-};
-
-/** Causal attention over a cache with a length of its own for each row. Returns [B, S, d]; declares the updated cache as graph outputs. */
-export function cachedAttention(
-  g: GraphBuilder,
-  layer: number,
-  inputs: CachedAttentionInputs,
-  numHeads: number,
-): Value {
-  const { qkv, pastKey, pastValue, seqlensK, totalSequenceLength } = inputs;
-  const width = qkv.shape.at(-1);
-  if (typeof width !== 'number') throw new RangeError('the width of an attention is fixed');
-  const [attended, presentKey, presentValue] = g.node(
-    'GroupQueryAttention',
-    [qkv, undefined, undefined, pastKey, pastValue, seqlensK, totalSequenceLength],
-    [
-      { type: 'float', shape: [...qkv.shape.slice(0, -1), width / 3] },
-      { type: 'float', shape: pastKey.shape, name: `present.${layer}.key` },
-      { type: 'float', shape: pastValue.shape, name: `present.${layer}.value` },
-    ],
-    { num_heads: numHeads, kv_num_heads: numHeads },
-    MICROSOFT,
-  );
-  if (attended === undefined || presentKey === undefined || presentValue === undefined) {
-    throw new RangeError('GroupQueryAttention has three results');
-  }
-  g.declareOutput(presentKey);
-  g.declareOutput(presentValue);
-  return attended;
-}
-
 /** Another view of the same elements; 0 in `shape` keeps a size, -1 is worked out (ONNX Reshape). `result` states the outcome. */
 export function reshape(g: GraphBuilder, x: Value, shape: readonly number[], result: readonly Dim[]): Value {
   return g.node1('Reshape', [x, g.int64(shape)], { type: x.type, shape: result });

@@ -10,10 +10,8 @@
 import { reorderRows, type Weight } from '../read/weight.ts';
 import type { GraphBuilder } from './builder.ts';
 import { add, concat, reshape, transpose } from './operators.ts';
-import { ONNX_TYPES, type Value } from './value.ts';
-
-/** Added to the score of a key that must not be seen: no exponential is left of it, and unlike -infinity it never makes NaN. */
-export const MASKED = -1e30;
+import { countUpTo, maskFrom, sizeOf, subtract } from './positions.ts';
+import type { Value } from './value.ts';
 
 export type RelativeBuckets = {
   numBuckets: number;
@@ -78,7 +76,7 @@ export function stepBias(
 ): Value {
   const queries = reshape(g, positionIds, [-1, 1, 1], ['B', 1, 1]); // [B, 1, 1]
   const distances = subtract(g, countUpTo(g, sizeOf(g, cached, 2)), queries, ['B', 1, 'C']); // [B, 1, C]
-  const ofCache = add(g, lookUp(g, table, distances, maxDistance, 0), maskFrom(g, distances)); // [B, H, 1, C]
+  const ofCache = add(g, lookUp(g, table, distances, maxDistance, 0), unwrittenMask(g, distances)); // [B, H, 1, C]
   const ofItself = lookUp(g, table, subtract(g, queries, queries, ['B', 1, 1]), maxDistance, 0); // [B, H, 1, 1]
   return concat(g, [ofCache, ofItself], 3, 'C + 1'); // [B, H, 1, C + 1]
 }
@@ -92,28 +90,6 @@ function lookUp(g: GraphBuilder, table: Weight, distances: Value, least: number,
 }
 
 /** `MASKED` for keys at the query's own position or after it, 0 for those before: distances [B, 1, C] -> [B, 1, 1, C]. */
-function maskFrom(g: GraphBuilder, distances: Value): Value {
-  const { shape } = distances;
-  const isUnwritten = g.node1('Clip', [add(g, distances, g.int64([1], [])), g.int64([0], []), g.int64([1], [])], {
-    type: 'int64',
-    shape,
-  }); // [B, 1, C]
-  const asFloat = g.node1('Cast', [isUnwritten], { type: 'float', shape }, { to: ONNX_TYPES.float }); // [B, 1, C]
-  const mask = g.node1('Mul', [asFloat, g.scalar(MASKED)], { type: 'float', shape }); // [B, 1, C]
-  return reshape(g, mask, [0, 1, 1, -1], ['B', 1, 1, 'C']); // [B, 1, 1, C]
-}
-
-/** The size of one axis, as an int64 scalar. */
-function sizeOf(g: GraphBuilder, x: Value, axis: number): Value {
-  const shape = g.node1('Shape', [x], { type: 'int64', shape: [x.shape.length] });
-  return g.node1('Gather', [shape, g.int64([axis], [])], { type: 'int64', shape: [] }, { axis: 0 });
-}
-
-/** 0, 1, … below a limit. */
-function countUpTo(g: GraphBuilder, limit: Value): Value {
-  return g.node1('Range', [g.int64([0], []), limit, g.int64([1], [])], { type: 'int64', shape: ['T'] });
-}
-
-function subtract(g: GraphBuilder, a: Value, b: Value, shape: Value['shape']): Value {
-  return g.node1('Sub', [a, b], { type: a.type, shape });
+function unwrittenMask(g: GraphBuilder, distances: Value): Value {
+  return reshape(g, maskFrom(g, distances, 0), [0, 1, 1, -1], ['B', 1, 1, 'C']); // [B, 1, 1, C]
 }

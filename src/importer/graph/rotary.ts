@@ -4,16 +4,9 @@
  */
 import { computedWeight } from '../read/weight.ts';
 import { MICROSOFT, type GraphBuilder } from './builder.ts';
-import type { CachedAttentionInputs } from './operators.ts';
 import type { Value } from './value.ts';
 
-export type RotaryConfig = {
-  numAttentionHeads: number;
-  numKeyValueHeads: number;
-  headDim: number;
-  maxPositionEmbeddings: number;
-  ropeTheta: number;
-};
+export type RotaryConfig = { maxPositionEmbeddings: number; ropeTheta: number };
 
 /** Cosines and sines of every position, [maxPositionEmbeddings, R/2] each. */
 export type RotaryTables = { cos: Value; sin: Value; rotaryDim: number };
@@ -41,54 +34,14 @@ export function buildRotaryTables(g: GraphBuilder, config: RotaryConfig, rotaryD
   };
 }
 
-/** Queries [B, S, H·Dh], keys and values [B, S, Hk·Dh] of the new positions, biases added, with the cache they join. */
-export type RotaryAttentionInputs = Omit<CachedAttentionInputs, 'qkv'> & {
-  query: Value;
-  key: Value;
-  value: Value;
-  /** int64 [B, S] */
-  positionIds: Value;
-};
-
 /**
- * Causal attention over a cache, with rotary positions. Declares the updated cache as graph outputs.
+ * Turns the first R features of each head by the angles of its position.
  *
- * Queries and keys are turned by an operator of their own: the attention could do it too, but only for head sizes that suit its kernels.
+ * An operator of its own: ONNX Runtime's attention could do it too, but only for head sizes that suit its kernels.
  *
- * @returns [B, S, H·Dh]
+ * @param x [B, S, heads·Dh] @param positionIds int64 [B, S]
  */
-export function rotaryAttention(
-  g: GraphBuilder,
-  layer: number,
-  inputs: RotaryAttentionInputs,
-  config: RotaryConfig,
-  rotary: RotaryTables,
-): Value {
-  const { pastKey, pastValue, seqlensK, totalSequenceLength, positionIds } = inputs;
-  const { numAttentionHeads, numKeyValueHeads } = config;
-  const query = rotate(g, inputs.query, positionIds, numAttentionHeads, rotary); // [B, S, H·Dh]
-  const key = rotate(g, inputs.key, positionIds, numKeyValueHeads, rotary); // [B, S, Hk·Dh]
-  const [attended, presentKey, presentValue] = g.node(
-    'GroupQueryAttention',
-    [query, key, inputs.value, pastKey, pastValue, seqlensK, totalSequenceLength],
-    [
-      { type: 'float', shape: query.shape },
-      { type: 'float', shape: pastKey.shape, name: `present.${layer}.key` },
-      { type: 'float', shape: pastValue.shape, name: `present.${layer}.value` },
-    ],
-    { num_heads: numAttentionHeads, kv_num_heads: numKeyValueHeads },
-    MICROSOFT,
-  );
-  if (attended === undefined || presentKey === undefined || presentValue === undefined) {
-    throw new RangeError('GroupQueryAttention has three results');
-  }
-  g.declareOutput(presentKey);
-  g.declareOutput(presentValue);
-  return attended;
-}
-
-/** Turns the first R features of each head by the angles of its position. */
-function rotate(
+export function rotate(
   g: GraphBuilder,
   x: Value,
   positionIds: Value,

@@ -5,7 +5,7 @@
  */
 import { MICROSOFT, type GraphBuilder } from './builder.ts';
 import { concat, reshape } from './operators.ts';
-import { MASKED } from './relative-bias.ts';
+import { MASKED } from './positions.ts';
 import type { Dim, Value } from './value.ts';
 
 const UNSCALED = { scale: { float: 1 }, mask_filter_value: { float: MASKED } } as const;

@@ -1,0 +1,36 @@
+/** `text.replaceAll(pattern, replacement)` for a text that arrives in pieces. */
+export class StreamReplacement {
+  readonly #pattern: string;
+  readonly #replacement: string;
+  /** The end of the text so far, where it may be the beginning of the pattern. */
+  #held = '';
+
+  /** @param pattern not empty */
+  constructor(pattern: string, replacement: string) {
+    this.#pattern = pattern;
+    this.#replacement = replacement;
+  }
+
+  /** Takes the next piece. Returns what can be said of the result now and could not before. */
+  add(piece: string): string {
+    const parts = (this.#held + piece).split(this.#pattern);
+    const rest = parts.pop() ?? '';
+    const heldLength = lengthOfBegunPattern(rest, this.#pattern);
+    this.#held = rest.slice(rest.length - heldLength);
+    return [...parts, rest.slice(0, rest.length - heldLength)].join(this.#replacement);
+  }
+
+  /** What is left when the text has ended. */
+  end(): string {
+    const rest = this.#held;
+    this.#held = '';
+    return rest;
+  }
+}
+
+/** How many characters at the end of `text` are the beginning of `pattern`, which is not complete there. */
+function lengthOfBegunPattern(text: string, pattern: string): number {
+  let length = Math.min(text.length, pattern.length - 1);
+  while (length > 0 && !text.endsWith(pattern.slice(0, length))) length--;
+  return length;
+}
