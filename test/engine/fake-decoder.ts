@@ -2,7 +2,6 @@
  * A language model whose answers can be worked out by hand: the next token is a function of the row's own history, read back from the cache.
  * It writes to the cache like the real one, so a row that is moved wrongly gives other tokens.
  */
-import { KvCache } from '../../src/language/kv-cache.ts';
 import { ownCache, type LanguageModel, type RowCache } from '../../src/language/language-model.ts';
 import type { LanguageDeclaration } from '../../src/pack/model-declaration.ts';
 
@@ -20,7 +19,7 @@ export function fakeDecoder(maxPositionEmbeddings = 64): CountingModel {
     prefills,
     steps,
     embedTokens: async (ids) => Float32Array.from(ids),
-    newCache: (rows, maxLength) => new KvCache({ rows, layers: 1, heads: 1, maxLength, headDim: 1 }),
+    newCache: (rows, maxLength) => new HistoryCache(rows, maxLength),
     positionsNeeded: (promptLength, maxNewTokens) => Math.min(promptLength + maxNewTokens, maxPositionEmbeddings),
     room: (promptLength, maxLength) => (promptLength < maxLength ? maxLength - promptLength + 1 : 0),
     prefill: async (cache, firstRow, rows) => {
@@ -71,8 +70,30 @@ export function logitsAfter(history: readonly number[]): number[] {
   return Array.from({ length: VOCAB }, (_, id) => (id === next ? 1 : 0));
 }
 
+/** A cache that holds the tokens themselves. */
+class HistoryCache implements RowCache {
+  readonly rows: number;
+  readonly maxLength: number;
+  readonly #tokens: Float32Array;
+
+  constructor(rows: number, maxLength: number) {
+    this.rows = rows;
+    this.maxLength = maxLength;
+    this.#tokens = new Float32Array(rows * maxLength);
+  }
+
+  /** The positions of one row, to be read and written. */
+  row(row: number): Float32Array {
+    return this.#tokens.subarray(row * this.maxLength, (row + 1) * this.maxLength);
+  }
+
+  copyRow(from: number, to: number, length: number): void {
+    this.row(to).set(this.row(from).subarray(0, length));
+  }
+}
+
 function keys(cache: RowCache, row: number): Float32Array {
-  return ownCache(cache, KvCache).window(row, 1).past['past_key_values.0.key']?.data as Float32Array;
+  return ownCache(cache, HistoryCache).row(row);
 }
 
 /** A mixing function over the whole history: any wrong position or row changes what follows. */

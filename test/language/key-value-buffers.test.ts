@@ -39,7 +39,7 @@ describe('what is written', () => {
   test('stands in its row, at its position, in every layer, part and head, and nowhere else', () => {
     fc.assert(
       fc.property(fc.nat(40), fc.integer({ min: 1, max: 5 }), fc.nat(1), (start, count, first) => {
-        const buffers = new KeyValueBuffers('decoder', shape);
+        const buffers = new KeyValueBuffers(shape, 'decoder');
         buffers.reserve(start + count);
         buffers.write(results(2, 5, 1), first, [start, 0], [count, 0]);
         NAMES.forEach((name, buffer) => {
@@ -56,7 +56,7 @@ describe('what is written', () => {
   });
 
   test('is still there after the buffers have grown', () => {
-    const buffers = new KeyValueBuffers('decoder', shape);
+    const buffers = new KeyValueBuffers(shape, 'decoder');
     buffers.reserve(5);
     buffers.write(results(3, 5, 1), 0, [0, 0, 0], [5, 5, 5]);
     const before = read(buffers, 2, '1.decoder.value', 1).slice(0, 10);
@@ -69,7 +69,7 @@ describe('what is written', () => {
   });
 
   test('is gone from cleared rows, NaN included, and stays in the others', () => {
-    const buffers = new KeyValueBuffers('decoder', shape);
+    const buffers = new KeyValueBuffers(shape, 'decoder');
     buffers.reserve(5);
     buffers.write(results(3, 5, NaN), 0, [0, 0, 0], [5, 5, 5]);
     buffers.write(results(1, 5, 4), 2, [0], [5]);
@@ -82,7 +82,7 @@ describe('what is written', () => {
 test('buffers are as long as the longest row needs, never longer than rows may be', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1 }), (lengths) => {
-      const buffers = new KeyValueBuffers('encoder', shape);
+      const buffers = new KeyValueBuffers(shape, 'encoder');
       for (const length of lengths) buffers.reserve(length);
       const longest = Math.max(...lengths);
       expect(buffers.capacity).toBeGreaterThanOrEqual(longest);
@@ -92,7 +92,7 @@ test('buffers are as long as the longest row needs, never longer than rows may b
 });
 
 test('a row that is longer than rows may be is refused', () => {
-  expect(() => new KeyValueBuffers('decoder', shape).reserve(101)).toThrow(RangeError);
+  expect(() => new KeyValueBuffers(shape, 'decoder').reserve(101)).toThrow(RangeError);
 });
 
 test('a copied row takes prompt, length of the prompt and written positions along', () => {

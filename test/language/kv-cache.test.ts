@@ -1,42 +1,64 @@
 import { expect, test } from 'vitest';
 import { bytesPerRow } from '../../src/language/kv-cache-size.ts';
 import { KvCache } from '../../src/language/kv-cache.ts';
+import { float32Data, float32Tensor, type Tensor } from '../../src/runtime/session.ts';
 
-const shape = { rows: 3, layers: 2, heads: 2, maxLength: 4, headDim: 2 };
+const shape = { rows: 3, layers: 2, heads: 2, maxLength: 64, headDim: 2 };
+const NAMES = ['0.key', '0.value', '1.key', '1.value'];
 
-/** Fills a row with numbers that name layer, part, row and position. */
-function fill(cache: KvCache, row: number, mark: number): void {
-  for (const tensor of Object.values(cache.window(row, 1).past)) (tensor.data as Float32Array).fill(mark);
+/** Results of a graph for `rows` rows and `positions` new positions, each number the same. */
+function results(rows: number, positions: number, value: number): Record<string, Tensor> {
+  const { heads, headDim } = shape;
+  const data = () => new Float32Array(rows * heads * positions * headDim).fill(value);
+  return Object.fromEntries(
+    NAMES.map((name) => [`present.${name}`, float32Tensor(data(), [rows, heads, positions, headDim])]),
+  );
 }
 
-const firstValues = (cache: KvCache, row: number) =>
-  Object.values(cache.window(row, 1).past).map((tensor) => [...(tensor.data as Float32Array)]);
+/** The positions of a row in one head of one layer, by their first number. */
+function positionsOf(cache: KvCache, row: number, name = '1.value'): number[] {
+  const values = float32Data(cache.inputs(row, 1), `past_key_values.${name}`);
+  return [...values.subarray(0, values.length / shape.heads)].filter((_, index) => index % shape.headDim === 0);
+}
 
-test('a window is a view: what is written through it is seen by every other window', () => {
+test('new positions stand behind what a row holds, each row with a length of its own', () => {
   const cache = new KvCache(shape);
-  fill(cache, 1, 7);
-  const rowLength = 2 * 4 * 2;
-  for (const tensor of Object.values(cache.window(0, 3).past)) {
-    const data = tensor.data as Float32Array;
-    expect([data.indexOf(7), data.lastIndexOf(7)]).toEqual([rowLength, 2 * rowLength - 1]);
+  cache.write(results(2, 3, 1), 0, [0, 0], [3, 2]);
+  cache.write(results(2, 1, 2), 0, [3, 2], [1, 1]);
+  for (const name of NAMES) {
+    expect(positionsOf(cache, 0, name).slice(0, 5)).toEqual([1, 1, 1, 2, 0]);
+    expect(positionsOf(cache, 1, name).slice(0, 5)).toEqual([1, 1, 2, 0, 0]);
+    expect(positionsOf(cache, 2, name).every((value) => value === 0)).toBe(true);
   }
 });
 
-test('past and present name the same tensors, so that the graph updates them in place', () => {
-  const { past, present } = new KvCache(shape).window(0, 2);
-  expect(Object.keys(past)).toEqual(['0.key', '0.value', '1.key', '1.value'].map((name) => `past_key_values.${name}`));
-  expect(present['present.1.value']).toBe(past['past_key_values.1.value']);
-});
-
-test('copying a row copies its first positions in every head, layer and part, and nothing else', () => {
+test('rows that hold nothing yet are read without positions', () => {
   const cache = new KvCache(shape);
-  fill(cache, 2, 5);
-  cache.copyRow(2, 0, 3);
-  const oneHead = [5, 5, 5, 5, 5, 5, 0, 0];
-  for (const values of firstValues(cache, 0)) expect(values).toEqual([...oneHead, ...oneHead]);
-  for (const values of firstValues(cache, 1)) expect(values.every((value) => value === 0)).toBe(true);
+  cache.write(results(1, 3, 1), 0, [0], [3]);
+  const inputs = cache.emptyInputs(2);
+  expect(Object.keys(inputs)).toEqual(NAMES.map((name) => `past_key_values.${name}`));
+  for (const { dims } of Object.values(inputs)) expect(dims).toEqual([2, shape.heads, 0, shape.headDim]);
 });
 
-test('the size of a row is what the buffers take', () => {
-  expect(bytesPerRow(shape) * shape.rows).toBe(2 * 2 * 3 * 2 * 4 * 2 * 4);
+test('nothing is left of what a row held when a new prompt gets it', () => {
+  const cache = new KvCache(shape);
+  cache.write(results(3, 4, NaN), 0, [0, 0, 0], [4, 4, 4]);
+  cache.startRows(1, 1);
+  expect(positionsOf(cache, 1).every((value) => value === 0)).toBe(true);
+  expect(positionsOf(cache, 2)[0]).toBeNaN();
+});
+
+test('a copied row is the same in every head, layer and part', () => {
+  const cache = new KvCache(shape);
+  cache.write(results(1, 4, 5), 2, [0], [4]);
+  cache.copyRow(2, 0);
+  for (const name of NAMES) expect(positionsOf(cache, 0, name)).toEqual(positionsOf(cache, 2, name));
+  expect(positionsOf(cache, 1).every((value) => value === 0)).toBe(true);
+});
+
+test('the size of a row is what full buffers take', () => {
+  const cache = new KvCache(shape);
+  cache.write(results(1, 64, 1), 0, [0], [64]);
+  const bytes = Object.values(cache.inputs(0, 3)).reduce((sum, { data }) => sum + (data as Float32Array).byteLength, 0);
+  expect(bytesPerRow(shape) * shape.rows).toBe(bytes);
 });

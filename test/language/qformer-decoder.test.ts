@@ -150,7 +150,7 @@ test('a row that moved within the cache goes on as before', async () => {
   const cache = decoder.newCache(3, 8 + ids.length);
   const rows = [await promptOf(0, [DEC]), await promptOf(2, [DEC]), await promptOf(1, [DEC])];
   await decoder.prefill(cache, 0, rows);
-  cache.copyRow(2, 0, 9);
+  cache.copyRow(2, 0);
   const logits = await decoder.step(cache, [ids[1] ?? 0], [9]);
   expect(largestDifference(logits, expected[1] ?? [])).toBeLessThan(TOLERANCE);
 });

@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest';
 import {
   biasByDistance,
   encoderBias,
-  MASKED,
   relativeBucket,
   stepBias,
   type RelativeBuckets,
 } from '../../../src/importer/graph/relative-bias.ts';
+import { MASKED } from '../../../src/importer/graph/positions.ts';
 import { computedWeight, readAll } from '../../../src/importer/read/weight.ts';
 import { float32Tensor, int64Tensor } from '../../../src/runtime/session.ts';
 import { runGraph } from './run-graph.ts';
