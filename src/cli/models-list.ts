@@ -3,6 +3,7 @@ import { downloadBytes, listKnownModels } from '../store/known-models.ts';
 import { listPacks, resolvePack } from '../store/packs.ts';
 import { formatBytes } from './byte-size.ts';
 import { printable } from '../output/printable.ts';
+import type { Precision } from '../pack/model-declaration.ts';
 import { formatTable } from './text-table.ts';
 
 /** Prints one line per pack, embedded ones included. A damaged pack is listed with what is wrong. */
@@ -28,6 +29,15 @@ export async function listAvailableModels(): Promise<void> {
   process.stdout.write(formatTable(['id', 'family', 'download', 'here', 'licence'], rows));
 }
 
+/** What each precision means for the arithmetic. */
+const ARITHMETIC: Readonly<Record<Precision, string>> = {
+  fp32: 'fp32',
+  fp16: 'fp16 on disk, computed in fp32',
+  int12: 'int12 on disk, computed in fp32',
+  int8: 'int8: linear layers are computed with whole numbers, row by row; the rest in fp32',
+  int4: 'int4: linear layers of the language model in blocks of 4 bits, others in int8; the rest in fp32',
+};
+
 /** Prints what a pack says of itself. */
 export async function showModel(id: string): Promise<void> {
   const { declaration, directory, digest } = await resolvePack(id);
@@ -38,7 +48,7 @@ export async function showModel(id: string): Promise<void> {
     ['digest', digest],
     ['folder', printable(directory)],
     ['prompts', declaration.promptFamily ?? 'none'],
-    ['weights', `stored as ${declaration.precision}, computed in fp32`],
+    ['precision', ARITHMETIC[declaration.precision]],
     ['image', `${image.imageSize} x ${image.imageSize} pixels`],
     ['image tokens', String(declaration.numImageTokens)],
   ];
@@ -54,6 +64,13 @@ export async function showModel(id: string): Promise<void> {
   if (declaration.matching.length > 0) facts.push(['heads', declaration.matching.join(', ')]);
   const width = Math.max(...facts.map(([name]) => name.length));
   process.stdout.write(facts.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join(''));
+  const shares = declaration.storage.map(({ path, storage, weights, bytes }) => [
+    printable(path),
+    printable(storage),
+    String(weights),
+    formatBytes(bytes),
+  ]);
+  process.stdout.write(`\n${formatTable(['weights in', 'stored as', 'tensors', 'size'], shares)}`);
   for (const [title, files] of [
     ['files', declaration.files],
     ['made from', declaration.source.files],

@@ -126,6 +126,7 @@ async function importSources(
       eosTokenIds: await readEosTokenIds(sources, family, built.language.vocabSize, directory),
     },
     matching: built.matching,
+    storage: external.shares.map(({ location, ...share }) => ({ path: location, ...share })),
     matchingText: built.textPositions === undefined ? undefined : matchingText(sources, built.textPositions),
     source: { files: await digestSources(sources, tokenizers.sources, signal) },
     files,

@@ -108,8 +108,11 @@ function readLanguage(
   switch (architecture) {
     case 'opt':
       return { architecture, config: readOptConfig(text) };
-    case 't5':
-      return { architecture, config: readT5Config(text) };
+    case 't5': {
+      const config = readT5Config(text);
+      // LAVIS replaces the published activation of Flan-T5 by the exact GELU, which whole repositories say themselves.
+      return { architecture, config: section === undefined ? { ...config, denseActFn: 'gelu' } : config };
+    }
     case 'llama':
       return { architecture, config: readLlamaConfig(text, isMinigpt4Like(family) ? lora : undefined) };
     default:

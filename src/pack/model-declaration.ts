@@ -78,6 +78,9 @@ export type MatchingText = {
   maxTxtLen: number;
 };
 
+/** How many weights of a file are stored in a certain way, and in how many bytes. */
+export type StorageShare = { path: string; storage: string; weights: number; bytes: number };
+
 export type ModelDeclaration = {
   schema: 1;
   id: string;
@@ -95,6 +98,8 @@ export type ModelDeclaration = {
   matching: readonly MatchingHead[];
   /** Undefined where nothing is matched, and in packs that were imported before it was recorded. */
   matchingText?: MatchingText | undefined;
+  /** How the weights are stored, file by file: a precision may leave sensitive ones as they are. */
+  storage: readonly StorageShare[];
   /** Where the weights came from. */
   source: { files: readonly FileDigest[] };
   /** Every file of the pack but `model.json` itself. */
@@ -149,6 +154,7 @@ export function parseModelDeclaration(text: string, path: string): ModelDeclarat
     language: root.has('language') ? readLanguage(root.object('language')) : undefined,
     matching: readMatching(root),
     matchingText: root.has('matching_text') ? readMatchingText(root.object('matching_text')) : undefined,
+    storage: root.list('storage').map(readStorageShare),
     source: { files: source.list('files').map(readFileDigest) },
     files: root.list('files').map(readFileDigest),
   };
@@ -232,10 +238,22 @@ export function formatModelDeclaration(declaration: ModelDeclaration): string {
       text_processor: matchingText.textProcessor,
       max_txt_len: matchingText.maxTxtLen,
     },
+    storage: declaration.storage,
     source: declaration.source,
     files: declaration.files,
   };
   return `${JSON.stringify(json, null, 2)}\n`;
+}
+
+function readStorageShare(reader: ObjectReader): StorageShare {
+  const share = {
+    path: reader.string('path'),
+    storage: reader.string('storage'),
+    weights: reader.integer('weights'),
+    bytes: reader.integer('bytes'),
+  };
+  reader.refuseUnknownKeys();
+  return share;
 }
 
 function readFileDigest(reader: ObjectReader): FileDigest {

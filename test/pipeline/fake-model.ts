@@ -36,6 +36,7 @@ const PACK: Pack = {
       decoderStartTokenId: undefined,
     },
     matching: [],
+    storage: [],
     source: { files: [] },
     files: [],
   },

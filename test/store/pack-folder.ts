@@ -37,6 +37,7 @@ export function declarationOf(id: string, files: Readonly<Record<string, string>
       decoderStartTokenId: undefined,
     },
     matching: [],
+    storage: [{ path: 'decoder.onnx.data', storage: 'fp32', weights: 3, bytes: 48 }],
     source: { files: [{ path: 'model.safetensors', bytes: 3, sha256: sha256('abc') }] },
     files: Object.entries(files).map(([path, content]) => ({
       path,

@@ -16,15 +16,19 @@ export const fp16: Encoding = {
   async *encode(weight) {
     for await (const piece of readPieces(weight)) {
       const halves = float32ToFloat16(piece);
-      for (let i = 0; i < halves.length; i++) {
-        if (((halves[i] as number) & 0x7fff) === 0x7c00 && Number.isFinite(piece[i])) {
-          throw new CheckpointError(
-            weight.name,
-            'a weight is beyond 65,504, the largest number of fp16. Import with --precision fp32.',
-          );
-        }
-      }
+      refuseInfinite(weight.name, piece, halves);
       yield { role: 'values', bytes: bytesOf(halves) };
     }
   },
 };
+
+function refuseInfinite(name: string, values: Float32Array, halves: Uint16Array): void {
+  for (let i = 0; i < halves.length; i++) {
+    if (((halves[i] as number) & 0x7fff) === 0x7c00 && Number.isFinite(values[i])) {
+      throw new CheckpointError(
+        name,
+        'a weight is beyond 65,504, the largest number of fp16. Import with --precision fp32.',
+      );
+    }
+  }
+}
