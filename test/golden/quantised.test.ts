@@ -15,12 +15,7 @@ const SOURCES: Readonly<Record<string, string[]>> = {
   'hf-blip2-opt': ['model'],
   'hf-blip2-t5': ['model'],
   'minigpt4-llama2': ['eva_vit_g.pth', 'llama-2-chat', 'pretrained_minigpt4_llama2_7b.pth'],
-  'tinygpt-v/stage3': [
-    '../eva_vit_g.pth',
-    '../blip2_pretrained_flant5xxl.pth',
-    '../phi-2',
-    'TinyGPT-V_for_Stage3.pth',
-  ],
+  'tinygpt-v/stage3': ['../eva_vit_g.pth', '../blip2_pretrained_flant5xxl.pth', '../phi-2', 'TinyGPT-V_for_Stage3.pth'],
 };
 
 let folder: string;
