@@ -13,7 +13,7 @@ import { bytesOf, type Encoding } from './encoding.ts';
 const MAX_LEVEL = 127;
 
 /** Rows that are turned at a time, so that what they write lies side by side in the cache. */
-const TILE = 16;
+const TILE = 32;
 /** Bytes handed on at a time when a whole matrix is ready. */
 const PIECE = 16 * 2 ** 20;
 
