@@ -1,6 +1,7 @@
 /** `minigpt ask`: one answer per image and question. */
 import { InvalidArgumentError, type Command } from 'commander';
 import { addInputOptions, collect } from './input-options.ts';
+import { addDecodingOptions } from './decoding-options.ts';
 import { addModelOptions } from './model-options.ts';
 import { addOutputOptions } from './output-options.ts';
 import type { RunOptions } from './settings.ts';
@@ -9,6 +10,7 @@ export function addAskCommand(program: Command): void {
   const command = program.command('ask').description('answer questions about each image');
   addInputOptions(command).requiredOption('-q, --question <text>', 'what to ask; may be repeated', collectQuestion);
   addModelOptions(command);
+  addDecodingOptions(command);
   addOutputOptions(command, '--quiet')
     .addHelpText('after', EXAMPLES)
     .action(async (paths: string[], options: RunOptions & { question: string[] }) => {

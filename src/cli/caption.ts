@@ -1,6 +1,7 @@
 /** `minigpt caption`: one description per image. */
 import type { Command } from 'commander';
 import { addInputOptions } from './input-options.ts';
+import { addDecodingOptions } from './decoding-options.ts';
 import { addModelOptions } from './model-options.ts';
 import { addOutputOptions } from './output-options.ts';
 import type { RunOptions } from './settings.ts';
@@ -9,6 +10,7 @@ export function addCaptionCommand(program: Command): void {
   const command = program.command('caption').description('describe each image in a sentence');
   addInputOptions(command);
   addModelOptions(command).option('--prompt <text>', 'a beginning that the model continues');
+  addDecodingOptions(command);
   addOutputOptions(command, '-q, --quiet')
     .addHelpText('after', EXAMPLES)
     .action(async (paths: string[], options: RunOptions & { prompt?: string }) => {
@@ -23,4 +25,6 @@ Examples:
   minigpt caption photos/ -o captions.jsonl
   minigpt caption 'photos/**/*.jpg' --exclude '**/raw/**' --format csv > captions.csv
   minigpt caption photos/ --prompt "a photo of"
+  minigpt caption photos/ --beams 5 --no-repeat-ngram 3
+  minigpt caption photos/ --sample --temperature 0.7 --seed 1
   find . -name '*.png' -print0 | minigpt caption --files-from - -0`;

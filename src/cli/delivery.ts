@@ -1,8 +1,11 @@
 /** Takes the outcomes of a run one by one: writes the records, tells of failures, counts. */
+import type { LaterOutcome } from '../pipeline/rank.ts';
 import type { ImageOutcome } from '../pipeline/run.ts';
 import type { OutputRecord } from '../output/record.ts';
 import type { Tally } from './tally.ts';
 import type { Terminal } from './terminal.ts';
+
+export type Outcome = ImageOutcome | LaterOutcome;
 
 export type DeliveryOptions = {
   /** Results appear on the terminal that a progress bar would be on. */
@@ -19,7 +22,7 @@ export type DeliveryOptions = {
  * @throws what `outcomes` or the writer throws; what was counted until then is written.
  */
 export async function deliver(
-  outcomes: AsyncIterable<ImageOutcome>,
+  outcomes: AsyncIterable<Outcome>,
   writer: { write(record: OutputRecord): Promise<void> },
   tally: Tally,
   terminal: Terminal,
@@ -32,7 +35,7 @@ export async function deliver(
     }
     tally.count(outcome);
     for (const error of outcome.errors) {
-      if (!options.failuresInResults) terminal.say(`${outcome.file.path}: ${error.message}`);
+      if (!options.failuresInResults) terminal.say(`${outcome.file?.path ?? ''}: ${error.message}`);
       if (options.debug) terminal.trace(error);
     }
   }

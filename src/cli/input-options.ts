@@ -16,7 +16,7 @@ export type InputOptions = {
 };
 
 /** The largest square image that libvips-based tools accept by default: 268 million pixels. */
-const DEFAULT_MAX_PIXELS = 16_383 ** 2;
+export const DEFAULT_MAX_PIXELS = 16_383 ** 2;
 
 export function addInputOptions(command: Command): Command {
   return command

@@ -10,7 +10,9 @@ import { MinigptError } from '../errors.ts';
 import { ClosedPipe, StreamDestination } from '../output/destination.ts';
 import { addAskCommand } from './ask.ts';
 import { addCaptionCommand } from './caption.ts';
+import { addChatCommand } from './chat.ts';
 import { EXIT } from './exit-codes.ts';
+import { addMatchCommand } from './match.ts';
 import { Terminal } from './terminal.ts';
 
 const SHORT_HELP = `minigpt describes folders of images and answers questions about them, on your own machine.
@@ -80,6 +82,8 @@ async function buildProgram(
     );
   addCaptionCommand(program);
   addAskCommand(program);
+  addMatchCommand(program);
+  addChatCommand(program);
   const models = program.command('models').description('list, show, fetch, import, check and remove models');
   if (argv.includes('models')) {
     const { addModelsCommands } = await import('./models.ts');

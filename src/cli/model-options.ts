@@ -3,10 +3,13 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { wholeNumber } from './whole-number.ts';
 
 /** As typed: what is missing is decided later, by model and machine. */
-export type ModelOptions = {
+export type ModelChoiceOptions = {
   model?: string;
   threads?: number;
   batchSize: number | 'auto';
+};
+
+export type ModelOptions = ModelChoiceOptions & {
   showPrompt?: boolean;
   maxNewTokens?: number;
   minNewTokens?: number;
@@ -15,11 +18,17 @@ export type ModelOptions = {
 const MOST_THREADS = 512;
 const MOST_ROWS = 1024;
 
-export function addModelOptions(command: Command): Command {
+/** The options of every command that runs a model over images. */
+export function addModelChoiceOptions(command: Command): Command {
   return command
     .option('--model <id|path>', 'the model pack to use (default: MINIGPT_MODEL, else "nano")')
     .option('--threads <n>', 'threads for the model (default: one per core)', wholeNumber(1, MOST_THREADS))
-    .option('--batch-size <n|auto>', 'images the model works on together; never changes an answer', batchSize, 'auto')
+    .option('--batch-size <n|auto>', 'images the model works on together; never changes an answer', batchSize, 'auto');
+}
+
+/** Those of a command whose model writes. */
+export function addModelOptions(command: Command): Command {
+  return addModelChoiceOptions(command)
     .option('--show-prompt', 'write the exact text the model reads to stderr')
     .option('--max-new-tokens <n>', "end an answer after this many tokens (default: the model's)", wholeNumber(1))
     .option('--min-new-tokens <n>', "do not end it before this many (default: the model's)", wholeNumber(0));

@@ -14,10 +14,19 @@ export type OutputOptions = {
   debug?: boolean;
 };
 
-/** @param quietFlags `ask` has another use for `-q`. */
-export function addOutputOptions(command: Command, quietFlags: '-q, --quiet' | '--quiet'): Command {
+const ANSWER_DETAILS = 'model, prompt, token ids, finish reason, score and seconds';
+
+/**
+ * @param quietFlags `ask` has another use for `-q`.
+ * @param details what `--details` adds
+ */
+export function addOutputOptions(
+  command: Command,
+  quietFlags: '-q, --quiet' | '--quiet',
+  details: string = ANSWER_DETAILS,
+): Command {
   return command
-    .option('--details', 'add model, prompt, token ids, finish reason, score and seconds to each record')
+    .option('--details', `add ${details} to each record`)
     .option('-o, --output <file>', 'write to a new file (.jsonl, .csv or .txt) instead of standard output')
     .addOption(
       new Option('--format <format>', 'default: by the ending of --output, text on a terminal, else jsonl').choices(

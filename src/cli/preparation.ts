@@ -1,10 +1,11 @@
 /** What must be known before a model is loaded: which images, which pack, which settings. All of it is quick, and much of it can be refused. */
 import type { LoadOptions } from '../engine/model.ts';
+import { QFORMER_CAPTION_LENGTH, writesByQFormer } from '../engine/qformer-texts.ts';
 import type { ImageFile } from '../images/image-file.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 import type { Settings, Task } from '../pipeline/settings.ts';
 import { UsageError } from '../errors.ts';
-import { loadPromptFamily } from '../prompt/prompt-family.ts';
+import { loadPromptFamily, type PromptFamily } from '../prompt/prompt-family.ts';
 import { resolvePack } from '../store/packs.ts';
 import { findImages } from './input-options.ts';
 import { chooseLoadOptions, chooseModel, resolveSettings, type RunOptions } from './settings.ts';
@@ -28,9 +29,9 @@ export async function prepare(
 
   const pack = await resolvePack(chooseModel(options, process.env));
   const { declaration, directory } = pack;
-  const prompts = await loadPromptFamily(requirePromptFamily(declaration));
+  const prompts = await promptsOf(task, declaration);
   const settings = resolveSettings(task, options, prompts, declaration);
-  const loadOptions = chooseLoadOptions(options, task, files.length, declaration, settings.maxNewTokens);
+  const loadOptions = chooseLoadOptions(options, task, files.length, declaration, settings.decoding);
   if (options.verbose === true) {
     const { threads, batchSize } = loadOptions;
     terminal.say(`model ${declaration.id} (${declaration.family}, ${declaration.precision}) in ${directory}`);
@@ -39,8 +40,23 @@ export async function prepare(
   return { files, pack, settings, loadOptions };
 }
 
-/** @throws UsageError for a pack that only matches images with texts. */
-function requirePromptFamily({ id, promptFamily }: Pack['declaration']): string {
-  if (promptFamily !== undefined) return promptFamily;
-  throw new UsageError(`the model ${id} has no language model, so it can neither caption nor answer.`);
+/**
+ * The lengths of answers that the model was published with.
+ *
+ * @throws UsageError for a pack that only matches images with texts, or whose Q-Former captions and cannot do what is asked.
+ */
+async function promptsOf(task: Task, declaration: Pack['declaration']): Promise<Pick<PromptFamily, 'defaults'>> {
+  const { id, promptFamily } = declaration;
+  if (promptFamily !== undefined) return loadPromptFamily(promptFamily);
+  if (!writesByQFormer(declaration)) {
+    throw new UsageError(
+      `the model ${id} has no language model, so it can neither caption nor answer; "minigpt match" is what it is for.`,
+    );
+  }
+  if (task.kind === 'ask')
+    throw new UsageError(`the model ${id} has no language model: its Q-Former captions, but cannot answer questions.`);
+  if (task.prompt !== undefined)
+    throw new UsageError(`--prompt: the Q-Former of the model ${id} continues no text. Leave the option out.`);
+  const length = QFORMER_CAPTION_LENGTH;
+  return { defaults: { caption: length, ask: length, chat: length } };
 }

@@ -1,19 +1,20 @@
 /** Flags, variables, the model and the machine, turned into settings that leave nothing open. Below this file nobody sees a flag. */
 import { availableParallelism } from 'node:os';
-import type { LoadOptions } from '../engine/model.ts';
+import { rowsPerAnswer, type AnswerOptions, type LoadOptions } from '../engine/model.ts';
 import { UsageError } from '../errors.ts';
 import { bytesPerRow } from '../language/kv-cache-size.ts';
 import { formatOfFile, type OutputFormat } from '../output/output-format.ts';
 import type { ModelDeclaration } from '../pack/model-declaration.ts';
 import type { Settings, Task } from '../pipeline/settings.ts';
 import type { PromptFamily } from '../prompt/prompt-family.ts';
+import { resolveDecoding, type DecodingOptions } from './decoding-options.ts';
 import type { InputOptions } from './input-options.ts';
 import type { ModelOptions } from './model-options.ts';
 import type { OutputOptions } from './output-options.ts';
 import type { ProgressChoice } from './progress.ts';
 
 /** Everything `caption` and `ask` share, as typed. */
-export type RunOptions = InputOptions & ModelOptions & OutputOptions;
+export type RunOptions = InputOptions & ModelOptions & DecodingOptions & OutputOptions;
 
 /** With more rows than this a step takes longer in proportion: measured, a row of a step costs 0.36 ms among 16, 0.25 among 32 and among 48. */
 const AUTO_BATCH_SIZE = 32;
@@ -27,8 +28,13 @@ const USUAL_PROMPT_TOKENS = 32;
 /** Each decode may hold a whole photograph in memory, and libvips uses several threads for one. */
 const MOST_DECODERS = 8;
 
+/** How many images are decoded at one time: one more than can be computed with, so that the model finds one ready. */
+export function decoderCount(): number {
+  return Math.min(availableParallelism() + 1, MOST_DECODERS);
+}
+
 /** The model to use: flag, variable, default. An empty variable counts as none. */
-export function chooseModel(options: ModelOptions, env: NodeJS.ProcessEnv): string {
+export function chooseModel(options: Pick<ModelOptions, 'model'>, env: NodeJS.ProcessEnv): string {
   return options.model ?? (env['MINIGPT_MODEL'] || 'nano');
 }
 
@@ -75,17 +81,18 @@ export function chooseProgress(
 /**
  * How the model is loaded.
  *
- * @param images How many there are: a batch need not have more places than there are rows to fill them.
+ * @param images How many there are: a batch need not have more places than there are answers to fill them.
  */
 export function chooseLoadOptions(
   options: ModelOptions,
   task: Task,
   images: number,
   model: ModelDeclaration,
-  maxNewTokens: number,
+  decoding: Pick<AnswerOptions, 'maxNewTokens' | 'search'>,
 ): LoadOptions {
   const { language, numImageTokens } = model;
-  const rows = images * (task.kind === 'ask' ? task.questions.length : 1);
+  const answers = images * (task.kind === 'ask' ? task.questions.length : 1);
+  const rows = rowsPerAnswer(decoding);
   const rowBytes =
     language === undefined
       ? 0
@@ -93,20 +100,20 @@ export function chooseLoadOptions(
           layers: language.numHiddenLayers,
           heads: language.numKeyValueHeads,
           headDim: language.headDim,
-          maxLength: numImageTokens + USUAL_PROMPT_TOKENS + maxNewTokens,
+          maxLength: numImageTokens + USUAL_PROMPT_TOKENS + decoding.maxNewTokens,
         });
-  const fitting = Math.max(Math.floor(AUTO_CACHE_BYTES / Math.max(rowBytes, 1)), 1);
+  const fitting = Math.max(Math.floor(AUTO_CACHE_BYTES / Math.max(rowBytes * rows, 1)), 1);
   return {
     threads: options.threads ?? availableParallelism(),
     images,
-    batchSize: options.batchSize === 'auto' ? Math.min(AUTO_BATCH_SIZE, fitting, rows) : options.batchSize,
+    batchSize: options.batchSize === 'auto' ? Math.min(AUTO_BATCH_SIZE, fitting, answers) : options.batchSize,
   };
 }
 
 /**
  * The settings of the run.
  *
- * @throws UsageError when the lengths contradict each other or the model cannot hold them.
+ * @throws UsageError when options contradict each other or the model cannot hold what they ask for.
  */
 export function resolveSettings(
   task: Task,
@@ -114,6 +121,7 @@ export function resolveSettings(
   prompts: Pick<PromptFamily, 'defaults'>,
   model: ModelDeclaration,
 ): Settings {
+  const decoding = resolveDecoding(options);
   const defaults = prompts.defaults[task.kind];
   const maxNewTokens = options.maxNewTokens ?? defaults.maxNewTokens;
   const minNewTokens = options.minNewTokens ?? Math.min(defaults.minNewTokens, maxNewTokens);
@@ -131,10 +139,9 @@ export function resolveSettings(
   }
   return {
     task,
-    maxNewTokens,
-    minNewTokens,
+    decoding: { ...decoding, maxNewTokens, minNewTokens },
     maxPixels: options.maxPixels,
     details: options.details === true,
-    decoders: Math.min(availableParallelism() + 1, MOST_DECODERS),
+    decoders: decoderCount(),
   };
 }

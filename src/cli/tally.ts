@@ -1,25 +1,30 @@
 /** Counts what became of the images, and says it in one line. The exit code is decided here too, so that the two always agree. */
 import type { ImageFile } from '../images/image-file.ts';
-import { isFailed } from '../output/record.ts';
+import { isFailed, type RecordKind } from '../output/record.ts';
+import type { LaterOutcome } from '../pipeline/rank.ts';
 import type { ImageOutcome } from '../pipeline/run.ts';
-import type { Task } from '../pipeline/settings.ts';
 import { formatDuration } from './duration.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Interrupted } from './interruption.ts';
 
 /** What happens to an image that goes well. */
-const VERBS = { caption: 'captioned', ask: 'answered' } as const satisfies Record<Task['kind'], string>;
+const VERBS: Readonly<Record<RecordKind, string>> = {
+  caption: 'captioned',
+  ask: 'answered',
+  match: 'matched',
+  rank: 'compared',
+};
 
 export class Tally {
   readonly #files: readonly ImageFile[];
-  readonly #verb: string;
+  readonly #kind: RecordKind;
   #done = 0;
   #failed = 0;
 
   /** @param files The images of the run, in order. */
-  constructor(files: readonly ImageFile[], kind: Task['kind']) {
+  constructor(files: readonly ImageFile[], kind: RecordKind) {
     this.#files = files;
-    this.#verb = VERBS[kind];
+    this.#kind = kind;
   }
 
   get total(): number {
@@ -40,8 +45,9 @@ export class Tally {
     return this.#failed > 0 ? EXIT.someFailed : EXIT.ok;
   }
 
-  count(outcome: ImageOutcome): void {
-    this.#done += 1;
+  count(outcome: ImageOutcome | LaterOutcome): void {
+    // What comes later is about images that are counted already.
+    if (!('later' in outcome)) this.#done += 1;
     if (outcome.records.some(isFailed)) this.#failed += 1;
   }
 
@@ -59,11 +65,17 @@ export class Tally {
    */
   interruptedSummary(interrupted: Interrupted, output: string | undefined): string {
     const next = this.#files[this.#done]?.path;
+    if (this.#kind === 'rank')
+      return `${interrupted.word}: ${this.#counts()}, ${this.total - this.#done} left. The best are known only at the end.`;
     if (this.#done === 0 || next === undefined) return `${interrupted.word} before the first image was ${this.#verb}.`;
     const counts = `${interrupted.word}: ${this.#counts()}, ${this.total - this.#done} left.`;
     return output === undefined
       ? `${counts} Every line written is complete; go on from ${next}.`
       : `${counts} Every line in ${output} is complete; go on from ${next} with another --output.`;
+  }
+
+  get #verb(): string {
+    return VERBS[this.#kind];
   }
 
   #counts(): string {

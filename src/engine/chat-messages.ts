@@ -5,14 +5,11 @@
 import type { ImageErrorCode } from '../errors.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 import type { ChatAnswer } from './conversation.ts';
-import type { GenerationOptions } from './model.ts';
+import type { AnswerOptions } from './model.ts';
 import type { AnswerPiece } from './streamed-answer.ts';
 
-/** What a caller decides of every answer; how it ends is the model's own. */
-export type ChatOptions = Omit<GenerationOptions, 'eosTokenIds' | 'stopSequences'>;
-
-/** Given to the thread when it starts. */
-export type ChatStart = { pack: Pack; threads: number; options: ChatOptions };
+/** Given to the thread when it starts. `options` hold for every answer. */
+export type ChatStart = { pack: Pack; threads: number; options: AnswerOptions };
 
 export type ChatRequest =
   /** [3, S, S]; the conversation begins anew. */

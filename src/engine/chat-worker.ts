@@ -18,11 +18,14 @@ serve<ChatStart, ChatRequest, ChatReply>(async ({ pack, threads, options }, send
     throw error;
   });
   const { eosTokenIds } = declaration;
-  const { stopSequences } = texts;
-  const service = new ChatService(
-    new Conversation(encoder, language, texts, { ...options, eosTokenIds, stopSequences }),
-    send,
-  );
+  const { stopSequences, tokenCount: bannedFrom } = texts;
+  const conversation = new Conversation(encoder, language, texts, {
+    ...options,
+    eosTokenIds,
+    stopSequences,
+    bannedFrom,
+  });
+  const service = new ChatService(conversation, send);
   return {
     add: (request) => service.add(request),
     close: async () => {

@@ -1,15 +1,15 @@
 /**
- * Continuous batching: rows of different images and prompts are decoded together, and a row that ends gives its place to the next prompt at once.
+ * Continuous batching: answers about different images and prompts are written together, and one that ends gives its place to the next prompt at
+ * once. An answer takes one row of the cache, or as many neighbouring rows as it has beams.
  *
- * A row's numbers depend on nothing but its own prompt: positions, cache length and stopping are its own, and a step over other rows
- * computes each of them apart. So an answer is the same alone, in any batch and in any order.
+ * A row's numbers depend on nothing but its own prompt and history: positions, cache length and stopping are its own, and a step over other
+ * rows computes each of them apart. So an answer is the same alone, in any batch and in any order.
  */
 import { ImageError } from '../errors.ts';
-import { GenerationState, type FinishReason } from '../language/generation-state.ts';
+import type { Chooser, FinishReason } from '../language/chooser.ts';
 import type { LanguageModel, RowCache, RowEmbeds } from '../language/language-model.ts';
-import { minNewTokens, noRepeatNgram, repetitionPenalty, type LogitFilter } from '../language/logit-filters.ts';
-import { endsWithSequence } from '../language/stop-sequences.ts';
-import type { GenerationOptions } from './model.ts';
+import { newChooser } from './choosers.ts';
+import { rowsPerAnswer, type GenerationOptions } from './model.ts';
 
 /** A prompt for one image, and who waits for its answer. */
 export type Job = {
@@ -18,39 +18,66 @@ export type Job = {
   /** Token ids of each text segment; null stands for the image tokens. */
   segments: readonly (readonly number[] | null)[];
   options: GenerationOptions;
+  /** Stands for image and prompt in the seed of sampling (`samplingKey`); only sampling needs it. */
+  key?: readonly number[];
   resolve: (result: GeneratedRow | ImageError) => void;
 };
 
-export type GeneratedRow = { tokenIds: number[]; finishReason: FinishReason; score: number };
+export type GeneratedRow = {
+  tokenIds: number[];
+  finishReason: FinishReason;
+  score: number;
+  /** What beams are ranked by; only where there are beams. */
+  beamScore?: number;
+};
 
-type ActiveRow = { job: Job; state: GenerationState };
+type ActiveAnswer = { job: Job; chooser: Chooser; promptLength: number };
+
+/** A prompt that fits, with the tokens that it leaves room for. */
+type AdmittedJob = { job: Job; row: RowEmbeds; room: number };
 
 export class ContinuousBatch {
   readonly #language: LanguageModel;
   readonly #cache: RowCache;
+  readonly #decode: (tokenIds: readonly number[]) => string;
   readonly #waiting: Job[] = [];
-  readonly #active: ActiveRow[] = [];
+  /** In the order of their rows, which are the first ones of the cache without a gap. */
+  readonly #active: ActiveAnswer[] = [];
 
-  /** @param maxLength the greatest `positionsNeeded` of all prompts that will be added */
-  constructor(language: LanguageModel, rows: number, maxLength: number) {
+  /**
+   * @param maxLength the greatest `positionsNeeded` of all prompts that will be added
+   * @param decode the text of ids; needed where an answer ends with a stop text
+   */
+  constructor(
+    language: LanguageModel,
+    rows: number,
+    maxLength: number,
+    decode: (tokenIds: readonly number[]) => string = refuseToDecode,
+  ) {
     this.#language = language;
     this.#cache = language.newCache(rows, maxLength);
+    this.#decode = decode;
   }
 
   get isIdle(): boolean {
     return this.#active.length === 0 && this.#waiting.length === 0;
   }
 
-  /** Prompts that wait for a row. */
+  /** Prompts that wait for their rows. */
   get waitingCount(): number {
     return this.#waiting.length;
   }
 
+  /** Answers that are being written. */
   get activeCount(): number {
     return this.#active.length;
   }
 
+  /** @throws RangeError when the answer takes more rows than there are: a mistake of the caller. */
   add(job: Job): void {
+    const needed = rowsPerAnswer(job.options);
+    if (needed > this.#cache.rows)
+      throw new RangeError(`an answer of ${needed} rows in a batch of ${this.#cache.rows} rows`);
     this.#waiting.push(job);
   }
 
@@ -60,24 +87,28 @@ export class ContinuousBatch {
     if (this.#active.length > 0) await this.#step();
   }
 
-  /** Gives up all rows and prompts. */
+  /** Gives up all answers and prompts. */
   rejectAll(error: ImageError): void {
     for (const { job } of this.#active.splice(0)) job.resolve(error);
     for (const job of this.#waiting.splice(0)) job.resolve(error);
   }
 
-  /** A prompt is read faster together with others, so a single free row waits for company while the other rows are busy. */
+  get #usedRows(): number {
+    return this.#active.reduce((sum, { chooser }) => sum + chooser.rows, 0);
+  }
+
+  /** A prompt is read faster together with others, so a single free place waits for company while the other rows are busy. */
   #shouldFill(): boolean {
-    const free = this.#cache.rows - this.#active.length;
-    const enough = Math.ceil(this.#cache.rows / 4);
-    return this.#waiting.length > 0 && free > 0 && (free >= enough || this.#active.length === 0);
+    const [next] = this.#waiting;
+    if (next === undefined) return false;
+    const free = this.#cache.rows - this.#usedRows;
+    const enough = Math.max(Math.ceil(this.#cache.rows / 4), rowsPerAnswer(next.options));
+    return free >= enough || this.#active.length === 0;
   }
 
   async #fill(): Promise<void> {
-    const free = this.#cache.rows - this.#active.length;
-    const jobs = this.#waiting.splice(0, free);
-    const admitted: { job: Job; row: RowEmbeds; room: number }[] = [];
-    for (const job of jobs) {
+    const admitted: AdmittedJob[] = [];
+    for (const job of this.#takeFitting()) {
       const row = await this.#embed(job);
       const { maxLength } = this.#cache;
       const room = this.#language.room(row.length, maxLength);
@@ -85,13 +116,37 @@ export class ContinuousBatch {
       else admitted.push({ job, row, room });
     }
     if (admitted.length === 0) return;
-    const first = this.#active.length;
+    const first = this.#usedRows;
     const rows = admitted.map(({ row }) => row);
-    const { logits, lengths } = await this.#language.prefill(this.#cache, first, rows);
-    admitted.forEach(({ job, room }, index) => {
-      this.#active.push({ job, state: newState(job, lengths[index] ?? 0, room) });
+    const { logits, lengths } = await this.#language.prefill(this.#cache, first, rows); // [B, V]
+    this.#spreadPrompts(first, admitted, lengths);
+    const started = admitted.map(({ job, room }, index) => {
+      const promptLength = lengths[index] ?? 0;
+      const { key = [] } = job;
+      const start = { length: promptLength, room, key, decode: this.#decode };
+      return { job, chooser: newChooser(job.options, start), promptLength };
     });
-    this.#choose(logits, first);
+    this.#active.push(...started);
+    this.#choose(started, logits, () => 1);
+  }
+
+  /** Takes as many waiting prompts, in their order, as there are rows for. */
+  #takeFitting(): Job[] {
+    let free = this.#cache.rows - this.#usedRows;
+    const count = this.#waiting.findIndex(({ options }) => (free -= rowsPerAnswer(options)) < 0);
+    return this.#waiting.splice(0, count < 0 ? this.#waiting.length : count);
+  }
+
+  /** Each prompt was read into one row: puts it into all rows of its answer. Last ones first, so that none is overwritten before it is copied. */
+  #spreadPrompts(first: number, admitted: readonly AdmittedJob[], lengths: readonly number[]): void {
+    let end = first + admitted.reduce((sum, { job }) => sum + rowsPerAnswer(job.options), 0);
+    for (const [index, { job }] of [...admitted.entries()].toReversed()) {
+      const start = end - rowsPerAnswer(job.options);
+      for (let row = end - 1; row >= start; row--) {
+        if (row !== first + index) this.#cache.copyRow(first + index, row, lengths[index] ?? 0);
+      }
+      end = start;
+    }
   }
 
   async #embed(job: Job): Promise<RowEmbeds> {
@@ -111,64 +166,69 @@ export class ContinuousBatch {
   }
 
   async #step(): Promise<void> {
-    const rows = this.#active;
+    const answers = [...this.#active];
     const logits = await this.#language.step(
       this.#cache,
-      rows.map(({ state }) => state.lastTokenId),
-      rows.map(({ state }) => state.length),
-    );
-    for (const { state } of rows) state.length++;
-    this.#choose(logits, 0);
+      answers.flatMap(({ chooser }) => chooser.nextTokenIds),
+      answers.flatMap(({ chooser }) => Array.from({ length: chooser.rows }, () => chooser.length)),
+    ); // [B, V]
+    for (const { chooser } of answers) chooser.length++;
+    this.#choose(answers, logits, ({ rows }) => rows);
   }
 
-  /** Lets the rows from `first` on choose their next token, and takes out those that end. */
-  #choose(logits: Float32Array, first: number): void {
-    const rows = this.#active.slice(first);
-    const vocabSize = logits.length / rows.length;
-    const ended: number[] = [];
-    rows.forEach(({ job, state }, index) => {
-      const outcome = state.advance(logits.subarray(index * vocabSize, (index + 1) * vocabSize));
-      if (outcome === undefined) return;
-      ended.push(first + index);
-      job.resolve(
-        outcome === 'not-a-number'
-          ? notANumber(state.tokenIds.length)
-          : { tokenIds: state.tokenIds, finishReason: outcome, score: state.score },
-      );
-    });
-    for (const row of ended.toReversed()) this.#removeRow(row);
+  /** Lets answers choose their next tokens and moves the rows of their beams, then takes out those that end. */
+  #choose(answers: readonly ActiveAnswer[], logits: Float32Array, rowsOf: (chooser: Chooser) => number): void {
+    const vocabSize = logits.length / answers.reduce((sum, { chooser }) => sum + rowsOf(chooser), 0);
+    let firstRow = this.#usedRows - answers.reduce((sum, { chooser }) => sum + chooser.rows, 0);
+    let read = 0;
+    const ended: ActiveAnswer[] = [];
+    for (const answer of answers) {
+      const { job, chooser, promptLength } = answer;
+      const count = rowsOf(chooser) * vocabSize;
+      const outcome = chooser.advance(logits.subarray(read, read + count));
+      if (outcome === undefined) {
+        for (const { from, to, shared } of chooser.copies)
+          this.#cache.copyPositions(firstRow + from, firstRow + to, promptLength + shared, chooser.length);
+      } else {
+        ended.push(answer);
+        job.resolve(outcome === 'not-a-number' ? notANumber(chooser.length - promptLength) : result(chooser, outcome));
+      }
+      read += count;
+      firstRow += chooser.rows;
+    }
+    for (const answer of ended.toReversed()) this.#remove(answer);
   }
 
-  /** The last active row moves into the gap, so that active rows stay the first ones of the cache. */
-  #removeRow(row: number): void {
-    const lastIndex = this.#active.length - 1;
-    const last = this.#active.pop();
-    if (last === undefined || row === lastIndex) return;
-    this.#active[row] = last;
-    this.#cache.copyRow(lastIndex, row, last.state.length);
+  /** Closes the gap that an answer leaves: with the last one where that takes as many rows, else with all that come behind. */
+  #remove(answer: ActiveAnswer): void {
+    const index = this.#active.indexOf(answer);
+    const start = this.#active.slice(0, index).reduce((sum, { chooser }) => sum + chooser.rows, 0);
+    const last = this.#active.at(-1);
+    const moved: ActiveAnswer[] = [];
+    let from = start + answer.chooser.rows;
+    if (last !== undefined && last !== answer && last.chooser.rows === answer.chooser.rows) {
+      from = this.#usedRows - last.chooser.rows;
+      this.#active.pop();
+      this.#active[index] = last;
+      moved.push(last);
+    } else {
+      this.#active.splice(index, 1);
+      moved.push(...this.#active.slice(index));
+    }
+    let to = start;
+    for (const { chooser } of moved) {
+      for (let row = 0; row < chooser.rows; row++) this.#cache.copyRow(from++, to++, chooser.length);
+    }
   }
 }
 
-/** @param length positions of the row in the cache @param room tokens that it may write */
-function newState({ options }: Job, length: number, room: number): GenerationState {
-  const { maxNewTokens, eosTokenIds, stopSequences, score } = options;
-  return new GenerationState(length, {
-    maxNewTokens: Math.min(maxNewTokens, room),
-    eosTokenIds,
-    stopRules: stopSequences.length > 0 ? [endsWithSequence(stopSequences)] : [],
-    filters: filtersOf(options),
-    score,
-  });
+function result({ written }: Chooser, finishReason: FinishReason): GeneratedRow {
+  const { tokenIds, score, beamScore } = written;
+  return { tokenIds: [...tokenIds], finishReason, score, ...(beamScore === undefined ? {} : { beamScore }) };
 }
 
-/** In the order of transformers, which matters where one filter reads what another wrote. */
-function filtersOf(options: GenerationOptions): LogitFilter[] {
-  const { minNewTokens: least, repetitionPenalty: penalty, noRepeatNgram: ngram, eosTokenIds, stopSequences } = options;
-  const filters: LogitFilter[] = [];
-  if (penalty !== 1) filters.push(repetitionPenalty(penalty));
-  if (ngram > 0) filters.push(noRepeatNgram(ngram));
-  if (least > 0) filters.push(minNewTokens(least, eosTokenIds, stopSequences));
-  return filters;
+function refuseToDecode(): never {
+  throw new RangeError('a batch whose answers end with stop texts needs a tokenizer');
 }
 
 function promptTooLong(length: number, room: number): ImageError {

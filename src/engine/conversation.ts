@@ -6,15 +6,14 @@
  * image and the system text.
  */
 import { ImageError } from '../errors.ts';
-import { GenerationState, type FinishReason } from '../language/generation-state.ts';
+import type { FinishReason } from '../language/chooser.ts';
 import type { LanguageModel } from '../language/language-model.ts';
-import { minNewTokens, noRepeatNgram, repetitionPenalty, type LogitFilter } from '../language/logit-filters.ts';
-import { endsWithSequence } from '../language/stop-sequences.ts';
 import type { Turn } from '../prompt/prompt-family.ts';
 import type { ImageEmbeds } from '../vision/image-embeds.ts';
 import type { ImageEncoder } from '../vision/image-encoder.ts';
+import { newChooser, samplingKey } from './choosers.ts';
 import { KeptRow, type ImagePrompt } from './kept-row.ts';
-import type { GenerationOptions, TokenizedPrompt } from './model.ts';
+import { rowsPerAnswer, type GenerationOptions, type TokenizedPrompt } from './model.ts';
 import type { ModelTexts } from './model-texts.ts';
 import { StreamedAnswer, type AnswerPiece } from './streamed-answer.ts';
 
@@ -37,7 +36,10 @@ export type AnswerListener = {
 type Encoder = Pick<ImageEncoder, 'embedImages' | 'imageTokens' | 'readsInstruction'>;
 type Texts = Pick<ModelTexts, 'prompts' | 'tokenize' | 'decode' | 'startDecoding'>;
 
-/** A prompt that fits, the turns it holds, and the tokens that may follow. */
+/** Of the positions of a model, what forgetting leaves free beyond the next answer. */
+const SPARE_SHARE = 1 / 4;
+
+/** A prompt, the turns it holds, and the tokens that may follow; fewer than 1 where the prompt itself is too long. */
 type FittedPrompt = { prompt: TokenizedPrompt; imagePrompt: ImagePrompt; turns: Turn[]; room: number };
 
 export class Conversation {
@@ -46,12 +48,17 @@ export class Conversation {
   readonly #texts: Texts;
   readonly #options: GenerationOptions;
   readonly #row: KeptRow;
+  #pixelValues: Float32Array = new Float32Array();
   #imageEmbeds: ImageEmbeds | undefined;
   /** Where they belong to the image alone. */
   #imageTokens: Float32Array | undefined;
   #turns: Turn[] = [];
 
+  /** @throws RangeError for beams and stop texts: both decide late what was said, and a conversation shows it at once. */
   constructor(encoder: Encoder, language: LanguageModel, texts: Texts, options: GenerationOptions) {
+    if (rowsPerAnswer(options) > 1 || (options.stopTexts ?? []).length > 0) {
+      throw new RangeError('a conversation is written greedily or by sampling, without stop texts');
+    }
     this.#encoder = encoder;
     this.#language = language;
     this.#texts = texts;
@@ -71,6 +78,7 @@ export class Conversation {
       ? undefined
       : (await this.#encoder.imageTokens(imageEmbeds, [0]))[0]; // [Q, d]
     this.#imageEmbeds = imageEmbeds;
+    this.#pixelValues = pixelValues;
     this.forgetTurns();
   }
 
@@ -96,23 +104,34 @@ export class Conversation {
 
   /** The prompt with as many of the latest turns as leave room for an answer. */
   async #fit(question: string): Promise<FittedPrompt> {
+    const { maxNewTokens } = this.#options;
     const { maxPositionEmbeddings } = this.#language.declaration;
-    for (let forgotten = 0; ; forgotten++) {
-      const turns = this.#turns.slice(forgotten);
-      const prompt = this.#texts.tokenize(this.#texts.prompts.conversation(turns, question));
-      const imagePrompt = { segments: prompt.segments, imageTokens: await this.#imageTokensFor(prompt) };
-      const length = this.#row.lengthOf(imagePrompt);
-      const room = this.#language.room(length, maxPositionEmbeddings);
-      if (room >= this.#options.maxNewTokens || (turns.length === 0 && room > 0)) {
-        return { prompt, imagePrompt, turns, room };
-      }
-      if (turns.length === 0) throw promptTooLong(length, maxPositionEmbeddings);
+    // Without the oldest turn, everything behind the image is read anew: where that can be saved, more is forgotten at once, and less often.
+    const spare = this.#language.extend === undefined ? 0 : Math.floor(maxPositionEmbeddings * SPARE_SHARE);
+    let fitting: FittedPrompt | undefined;
+    let fitted = await this.#promptAfter(this.#turns, question);
+    if (fitted.room >= maxNewTokens) return fitted;
+    while (fitted.turns.length > 0) {
+      fitted = await this.#promptAfter(fitted.turns.slice(1), question);
+      if (fitted.room >= maxNewTokens) fitting ??= fitted;
+      if (fitted.room >= maxNewTokens + spare && fitted.turns.length > 0) return fitted;
     }
+    if (fitted.room < 1) throw promptTooLong(this.#row.lengthOf(fitted.imagePrompt), maxPositionEmbeddings);
+    return fitting ?? fitted;
+  }
+
+  async #promptAfter(turns: Turn[], question: string): Promise<FittedPrompt> {
+    const prompt = this.#texts.tokenize(this.#texts.prompts.conversation(turns, question));
+    const imagePrompt = { segments: prompt.segments, imageTokens: await this.#imageTokensFor(prompt) };
+    const { maxPositionEmbeddings } = this.#language.declaration;
+    const room = this.#language.room(this.#row.lengthOf(imagePrompt), maxPositionEmbeddings);
+    return { prompt, imagePrompt, turns, room };
   }
 
   async #imageTokensFor({ instruction = [] }: TokenizedPrompt): Promise<Float32Array> {
     if (this.#imageTokens !== undefined) return this.#imageTokens;
-    if (this.#imageEmbeds === undefined) throw new RangeError('a conversation needs an image before its first question');
+    if (this.#imageEmbeds === undefined)
+      throw new RangeError('a conversation needs an image before its first question');
     const [imageTokens] = await this.#encoder.imageTokens(this.#imageEmbeds, [0], [instruction]);
     return imageTokens ?? new Float32Array(); // [Q, d]
   }
@@ -127,45 +146,35 @@ export class Conversation {
     const show = (piece: AnswerPiece | undefined): void => {
       if (piece !== undefined) listener.onText(piece);
     };
-    const { logits: first, length } = await this.#row.read(prompt); // [V]
-    const state = newState(length, room, this.#options);
-    let logits = first;
-    for (;;) {
+    const start = await this.#row.read(prompt, signal);
+    if (start === undefined) return { text: '', tokenIds: [], finishReason: 'interrupted', score: 0 };
+    const chooser = newChooser(this.#options, {
+      length: start.length,
+      room,
+      key: samplingKey(this.#pixelValues, prompt.segments),
+      decode: (tokenIds) => this.#texts.decode(tokenIds),
+    });
+    let { logits } = start; // [V]
+    for (let tokenIds: readonly number[] = []; ;) {
       if (signal?.aborted === true) {
-        return { text: streamed.text, tokenIds: state.tokenIds, finishReason: 'interrupted', score: state.score };
+        const { score } = chooser.written;
+        return { text: streamed.text, tokenIds: [...tokenIds], finishReason: 'interrupted', score };
       }
-      const outcome = state.advance(logits);
-      if (outcome === 'not-a-number') throw notANumber(state.tokenIds.length);
+      const outcome = chooser.advance(logits);
+      if (outcome === 'not-a-number') throw notANumber(tokenIds.length);
+      const { written } = chooser;
+      tokenIds = written.tokenIds;
       if (outcome !== undefined) {
-        const text = this.#texts.prompts.cleanUp(this.#texts.decode(state.tokenIds));
+        const text = this.#texts.prompts.cleanUp(this.#texts.decode(tokenIds));
         show(streamed.show(text));
-        return { text, tokenIds: state.tokenIds, finishReason: outcome, score: state.score };
+        return { text, tokenIds: [...tokenIds], finishReason: outcome, score: written.score };
       }
-      show(streamed.add(state.lastTokenId));
-      logits = await this.#row.step(state.lastTokenId, state.length); // [V]
-      state.length++;
+      const [tokenId = 0] = chooser.nextTokenIds;
+      show(streamed.add(tokenId));
+      logits = await this.#row.step(tokenId, chooser.length); // [V]
+      chooser.length++;
     }
   }
-}
-
-function newState(length: number, room: number, options: GenerationOptions): GenerationState {
-  const { maxNewTokens, eosTokenIds, stopSequences, score } = options;
-  return new GenerationState(length, {
-    maxNewTokens: Math.min(maxNewTokens, room),
-    eosTokenIds,
-    stopRules: stopSequences.length > 0 ? [endsWithSequence(stopSequences)] : [],
-    filters: filtersOf(options),
-    score,
-  });
-}
-
-function filtersOf(options: GenerationOptions): LogitFilter[] {
-  const { minNewTokens: least, repetitionPenalty: penalty, noRepeatNgram: ngram, eosTokenIds, stopSequences } = options;
-  const filters: LogitFilter[] = [];
-  if (penalty !== 1) filters.push(repetitionPenalty(penalty));
-  if (ngram > 0) filters.push(noRepeatNgram(ngram));
-  if (least > 0) filters.push(minNewTokens(least, eosTokenIds, stopSequences));
-  return filters;
 }
 
 function promptTooLong(length: number, limit: number): ImageError {

@@ -5,8 +5,9 @@ import { ContinuousBatch, type GeneratedRow } from './continuous-batch.ts';
 import type { Golden, GoldenCase, GoldenOptions, GoldenPrompt } from './golden.ts';
 import { goldenRun, sameIds, type CaseCheck, type GoldenRun } from './golden-report.ts';
 import type { ImageTokensOf } from './golden-stages.ts';
-import type { GenerationOptions } from './model.ts';
+import { rowsPerAnswer, type GenerationOptions } from './model.ts';
 import type { ModelTexts } from './model-texts.ts';
+import { compareStage, type StageDifference } from './stage-difference.ts';
 
 /** A text to decode, and what is to come out. */
 export type Wanted = {
@@ -16,9 +17,14 @@ export type Wanted = {
   ids: readonly number[];
   text: string | undefined;
   finishReason: string | undefined;
+  /** What its beams were ranked by. */
+  score: number | undefined;
   /** The text of generated ids, as the reference recorded it. */
   textOf: (tokenIds: readonly number[]) => string;
 };
+
+/** The ways of decoding, and how far the scores of beams are off where the ids are equal. */
+export type DecodingCheck = { runs: GoldenRun[]; scores: StageDifference | undefined };
 
 /** Options that a case may have and this version cannot decode with, counted. */
 export function countNotRun(golden: Golden): Map<string, number> {
@@ -37,32 +43,95 @@ export async function checkCases(
   texts: ModelTexts,
   golden: Golden,
   imageTokensOf: ImageTokensOf,
-): Promise<GoldenRun[]> {
+  tolerance: number,
+): Promise<DecodingCheck> {
   const wanted = golden.cases
     .filter(({ options }) => options.others.length === 0)
     .map((recorded) => wantedOfCase(recorded, golden, texts));
-  return checkDecoding(language, wanted, golden, imageTokensOf);
+  return checkDecoding(language, wanted, golden, imageTokensOf, tolerance);
 }
 
-/** Decodes the texts alone, all together, and in reverse order through fewer rows than there are texts. */
+/**
+ * Decodes the texts alone, all together, and in reverse order through fewer places than there are texts.
+ *
+ * @param tolerance how far the scores of beams may be off
+ */
 export async function checkDecoding(
   language: LanguageModel,
   wanted: readonly Wanted[],
   golden: Golden,
   imageTokensOf: ImageTokensOf,
-): Promise<GoldenRun[]> {
-  if (wanted.length === 0) return [];
+  tolerance: number,
+): Promise<DecodingCheck> {
+  const decode = async (cases: readonly Wanted[], places: number): Promise<Decoded[]> => {
+    const results = await generate(language, cases, imageTokensOf, places);
+    return cases.map((one, index) => ({
+      wanted: one,
+      result: results[index],
+      check: check(one, results[index], golden),
+    }));
+  };
   const runs: GoldenRun[] = [];
-  for (const { name, cases, rows } of [
-    { name: 'greedy, alone', cases: wanted, rows: 1 },
-    { name: 'greedy, in a batch of 16', cases: wanted, rows: 16 },
-    { name: 'greedy, reversed, continuous batch of 5', cases: wanted.toReversed(), rows: 5 },
-  ]) {
-    const results = await generate(language, cases, imageTokensOf, rows);
-    const checks = cases.map((one, index) => check(one, results[index], golden));
-    runs.push(goldenRun(name, checks));
+  const everyWay = async (strategy: string, cases: readonly Wanted[]): Promise<Decoded[]> => {
+    if (cases.length === 0) return [];
+    const ways = {
+      alone: await decode(cases, 1),
+      'in a batch of 16': await decode(cases, 16),
+      'reversed, continuous batch of 5': await decode(cases.toReversed(), 5),
+    };
+    for (const [way, decoded] of Object.entries(ways)) {
+      const checks = decoded.map((one) => one.check);
+      runs.push(goldenRun(`${strategy}, ${way}`, checks));
+    }
+    return Object.values(ways).flat();
+  };
+  await everyWay(
+    'greedy',
+    wanted.filter(({ options }) => options.search === undefined),
+  );
+  const beams = wanted.filter(({ options }) => options.search !== undefined);
+  const later = beams.map(judgedByOpenBeams);
+  // No record says which of two published rules ended its searches: it is the one that explains more of them.
+  const isLater = equalCount(await decode(later, 16)) > equalCount(await decode(beams, 16));
+  const searched = isLater
+    ? await everyWay('beams with the end of transformers 5', later)
+    : await everyWay('beams', beams);
+  return { runs, scores: compareScores(searched, tolerance) };
+}
+
+/** A text as it was wanted and as it came out. */
+type Decoded = { wanted: Wanted; result: GeneratedRow | ImageError | undefined; check: CaseCheck };
+
+function equalCount(decoded: readonly Decoded[]): number {
+  return decoded.filter(({ check: { ok } }) => ok).length;
+}
+
+function judgedByOpenBeams(wanted: Wanted): Wanted {
+  const { search } = wanted.options;
+  if (search?.kind !== 'beams') return wanted;
+  return { ...wanted, options: { ...wanted.options, search: { ...search, bound: 'open beams' } } };
+}
+
+/** Of the cases whose ids are equal; the others have scores of other texts. */
+function compareScores(searched: readonly Decoded[], tolerance: number): StageDifference | undefined {
+  const expected: number[] = [];
+  const received: number[] = [];
+  for (const { wanted, result, check } of searched) {
+    if (!check.ok || wanted.score === undefined || result === undefined || result instanceof ImageError) continue;
+    const unit = unitOfScore(wanted.options, result.tokenIds.length);
+    expected.push(wanted.score / unit);
+    received.push((result.beamScore ?? result.score) / unit);
   }
-  return runs;
+  return compareStage('beam scores', [[Float32Array.from(expected), Float32Array.from(received)]], tolerance);
+}
+
+/**
+ * What a score is compared in. A negative length penalty multiplies the sum of log-probabilities by a power of the length, and the rounding of
+ * every logit with it: there it is the sum that is compared.
+ */
+function unitOfScore({ search }: GenerationOptions, length: number): number {
+  const lengthPenalty = search?.kind === 'beams' ? search.lengthPenalty : 0;
+  return lengthPenalty < 0 ? length ** -lengthPenalty : 1;
 }
 
 /** Runs every turn of every conversation, with the answers before it as the reference gave them. */
@@ -82,6 +151,7 @@ export async function checkConversations(
         ids: turn.ids,
         text: turn.answer,
         finishReason: undefined,
+        score: undefined,
         textOf: (tokenIds) => texts.prompts.cleanUp(texts.decode(tokenIds)),
       })),
     );
@@ -105,6 +175,7 @@ function wantedOfCase(recorded: GoldenCase, golden: Golden, texts: ModelTexts): 
     ids: recorded.ids,
     text: recorded.text,
     finishReason: recorded.finishReason,
+    score: recorded.score,
     textOf: (tokenIds) => texts.prompts.cleanUpGenerated(texts.decode(tokenIds)),
   };
 }
@@ -114,15 +185,24 @@ export function generationOptions(
   eosTokenIds: readonly number[],
   stopSequences: readonly (readonly number[])[],
 ): GenerationOptions {
-  const { maxNewTokens, minNewTokens, repetitionPenalty, noRepeatNgram } = options;
-  return { maxNewTokens, minNewTokens, repetitionPenalty, noRepeatNgram, eosTokenIds, stopSequences, score: false };
+  const { maxNewTokens, minNewTokens, repetitionPenalty, noRepeatNgram, beams, lengthPenalty } = options;
+  return {
+    maxNewTokens,
+    minNewTokens,
+    repetitionPenalty,
+    noRepeatNgram,
+    eosTokenIds,
+    stopSequences,
+    score: false,
+    ...(beams === 1 ? {} : { search: { kind: 'beams', beams, lengthPenalty } }),
+  };
 }
 
 async function generate(
   language: LanguageModel,
   cases: readonly Wanted[],
   imageTokensOf: ImageTokensOf,
-  rows: number,
+  places: number,
 ): Promise<(GeneratedRow | ImageError)[]> {
   const { hiddenSize } = language.declaration;
   const imageTokens = await Promise.all(cases.map(async ({ image, prompt }) => imageTokensOf(image, prompt)));
@@ -131,6 +211,8 @@ async function generate(
     const prefix = prompt.segmentIds.reduce((sum, ids) => sum + (ids?.length ?? image), 0);
     return language.positionsNeeded(prefix, options.maxNewTokens);
   });
+  if (cases.length === 0) return [];
+  const rows = places * Math.max(...cases.map(({ options }) => rowsPerAnswer(options)));
   const batch = new ContinuousBatch(language, rows, Math.max(...lengths));
   const results: (GeneratedRow | ImageError)[] = [];
   cases.forEach(({ prompt, options }, index) => {

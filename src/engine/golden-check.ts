@@ -32,14 +32,16 @@ export async function checkGolden(
       const vision = await checkVision(model, golden, hidden);
       const imageTokensOf = await imageTokensByPrompt(model, golden);
       const probes = await checkProbes(model, golden, imageTokensOf, { hidden, logits });
+      const score = tolerance ?? golden.tolerance.score;
+      const decoding = await checkCases(language, texts, golden, imageTokensOf, score);
       const runs = [
         checkPrompts(golden.prompts, texts),
         checkConversationPrompts(golden.conversations, texts),
-        ...(await checkCases(language, texts, golden, imageTokensOf)),
+        ...decoding.runs,
         ...(await checkConversations(language, texts, golden, imageTokensOf)),
       ];
       return {
-        stages: [...vision, ...probes],
+        stages: [...vision, ...probes, decoding.scores].filter((stage) => stage !== undefined),
         runs: runs.filter(({ checked }) => checked > 0),
         notRun: countNotRun(golden),
       };

@@ -7,7 +7,7 @@ import { Matcher, matchProbability, similarity } from '../vision/matcher.ts';
 import { QueryPrefixEncoder } from '../vision/query-prefix.ts';
 import { VisionEncoder } from '../vision/vision-encoder.ts';
 import type { Golden } from './golden.ts';
-import { checkDecoding, countNotRun, generationOptions, type Wanted } from './golden-cases.ts';
+import { checkDecoding, countNotRun, generationOptions, type DecodingCheck, type Wanted } from './golden-cases.ts';
 import { goldenRun, sameIds, type GoldenReport, type GoldenRun } from './golden-report.ts';
 import { pixelValuesOf } from './golden-stages.ts';
 import { compareStage, type StageDifference } from './stage-difference.ts';
@@ -23,12 +23,14 @@ export async function checkMatching(
   tolerance?: number,
 ): Promise<GoldenReport> {
   const tokenizer = await loadTokenizer(join(pack.directory, 'qformer_tokenizer'));
+  const stages = await checkScores(pack, golden, threads, {
+    hidden: tolerance ?? golden.tolerance.hidden,
+    scores: tolerance ?? golden.tolerance.scores,
+  });
+  const writing = await checkWriting(pack, golden, threads, tokenizer, tolerance ?? golden.tolerance.score);
   return {
-    stages: await checkScores(pack, golden, threads, {
-      hidden: tolerance ?? golden.tolerance.hidden,
-      scores: tolerance ?? golden.tolerance.scores,
-    }),
-    runs: [checkTexts(golden, tokenizer), ...(await checkWriting(pack, golden, threads, tokenizer))],
+    stages: [...stages, writing.scores].filter((stage) => stage !== undefined),
+    runs: [checkTexts(golden, tokenizer), ...writing.runs],
     notRun: countNotRun(golden),
   };
 }
@@ -92,11 +94,18 @@ function checkTexts(golden: Golden, tokenizer: Tokenizer): GoldenRun {
 }
 
 /** Texts that the Q-Former writes about each image, where the pack has the head for it. */
-async function checkWriting(pack: Pack, golden: Golden, threads: number, tokenizer: Tokenizer): Promise<GoldenRun[]> {
+async function checkWriting(
+  pack: Pack,
+  golden: Golden,
+  threads: number,
+  tokenizer: Tokenizer,
+  tolerance: number,
+): Promise<DecodingCheck> {
   const start = tokenizer.tokenId(START);
   const cases = golden.cases.filter(({ prompt, options }) => prompt === undefined && options.others.length === 0);
   const { language, matching, numImageTokens } = pack.declaration;
-  if (cases.length === 0 || start === undefined || language === undefined || !matching.includes('itg')) return [];
+  if (cases.length === 0 || start === undefined || language === undefined || !matching.includes('itg'))
+    return { runs: [], scores: undefined };
   const decoder = await QFormerDecoder.load(pack.directory, language, numImageTokens, threads);
   try {
     const prefixes = await prefixesOf(pack, golden, threads);
@@ -107,16 +116,18 @@ async function checkWriting(pack: Pack, golden: Golden, threads: number, tokeniz
       segmentIds: [null, [start]],
       qformerIds: undefined,
     };
-    const wanted = cases.map(({ image, options, ids, text, finishReason }): Wanted => ({
+    const wanted = cases.map(({ image, options, ids, text, finishReason, score }): Wanted => ({
       image,
       prompt,
       options: generationOptions(options, decoder.declaration.eosTokenIds, []),
       ids,
       text,
       finishReason,
+      score,
       textOf: (tokenIds) => tokenizer.decode(tokenIds).trim(),
     }));
-    return await checkDecoding(decoder, wanted, golden, async (image) => prefixes[image] ?? new Float32Array());
+    const imageTokensOf = async (image: number) => prefixes[image] ?? new Float32Array();
+    return await checkDecoding(decoder, wanted, golden, imageTokensOf, tolerance);
   } finally {
     await decoder.dispose();
   }

@@ -25,6 +25,9 @@ export type GoldenOptions = {
   minNewTokens: number;
   repetitionPenalty: number;
   noRepeatNgram: number;
+  /** 1 for a text that is decoded greedily. */
+  beams: number;
+  lengthPenalty: number;
   /** Names of further options: this version cannot decode with them. */
   others: readonly string[];
 };
@@ -38,6 +41,8 @@ export type GoldenCase = {
   /** Absent where the reference recorded none. */
   text: string | undefined;
   finishReason: string;
+  /** What its beams were ranked by, where the reference recorded it. */
+  score: number | undefined;
 };
 
 export type GoldenTurn = GoldenPrompt & { ids: readonly number[]; answer: string };
@@ -61,7 +66,8 @@ export type Golden = {
   stageImages: number;
   /** Ids that end the texts of `cases`. */
   stopIds: readonly number[];
-  tolerance: { hidden: number; logits: number; scores: number };
+  /** Largest differences: `scores` of matching, `score` of beams. */
+  tolerance: { hidden: number; logits: number; scores: number; score: number };
   prompts: readonly GoldenPrompt[];
   probes: readonly GoldenProbe[];
   cases: readonly GoldenCase[];
@@ -72,7 +78,7 @@ export type Golden = {
 };
 
 /** Where a record does not say how far a stage may be off. */
-const DEFAULT_TOLERANCE = { hidden: 1e-4, logits: 5e-4, scores: 1e-4 };
+const DEFAULT_TOLERANCE = { hidden: 1e-4, logits: 5e-4, scores: 1e-4, score: 1e-3 };
 
 /**
  * Validates the text of a golden.json.
@@ -92,7 +98,12 @@ export function parseGolden(text: string, path: string, tensor: Golden['tensor']
     images,
     stageImages: root.has('stageImages') ? root.integer('stageImages') : images.length,
     stopIds: root.has('stopIds') ? root.integers('stopIds') : [],
-    tolerance: { hidden: toleranceOf('hidden'), logits: toleranceOf('logits'), scores: toleranceOf('scores') },
+    tolerance: {
+      hidden: toleranceOf('hidden'),
+      logits: toleranceOf('logits'),
+      scores: toleranceOf('scores'),
+      score: toleranceOf('score'),
+    },
     prompts: listOf('prompts').map(readPrompt),
     probes: listOf('probes').map((probe, index) => ({
       index,
@@ -122,12 +133,14 @@ function readPrompt(prompt: ObjectReader): GoldenPrompt {
 }
 
 function readOptions(options: ObjectReader): GoldenOptions {
-  const known = ['maxNewTokens', 'minNewTokens', 'repetitionPenalty', 'noRepeatNgram'];
+  const known = ['maxNewTokens', 'minNewTokens', 'repetitionPenalty', 'noRepeatNgram', 'beams', 'lengthPenalty'];
   return {
     maxNewTokens: options.integer('maxNewTokens'),
     minNewTokens: options.has('minNewTokens') ? options.integer('minNewTokens') : 0,
     repetitionPenalty: options.has('repetitionPenalty') ? options.number('repetitionPenalty') : 1,
     noRepeatNgram: options.has('noRepeatNgram') ? options.integer('noRepeatNgram') : 0,
+    beams: options.has('beams') ? options.integer('beams') : 1,
+    lengthPenalty: options.has('lengthPenalty') ? options.number('lengthPenalty') : 1,
     others: options.keys().filter((key) => !known.includes(key)),
   };
 }
@@ -141,6 +154,7 @@ function readCase(recorded: ObjectReader): GoldenCase {
     ids: recorded.integers('ids'),
     text: recorded.has('text') ? recorded.string('text') : undefined,
     finishReason: recorded.string('finishReason'),
+    score: recorded.has('score') ? recorded.number('score') : undefined,
   };
 }
 

@@ -9,8 +9,10 @@
 import { ImageError } from '../errors.ts';
 import type { LanguageModel } from '../language/language-model.ts';
 import type { ImageEncoder } from '../vision/image-encoder.ts';
+import { samplingKey } from './choosers.ts';
 import { ContinuousBatch, type GeneratedRow, type Job } from './continuous-batch.ts';
 import type { AnswerRequest, FailedAnswer } from './inference-messages.ts';
+import { rowsPerAnswer, type WritingTexts } from './model.ts';
 
 /** An idle model starts without the rest of a group when no image has come for this long. */
 const GROUP_PATIENCE_MS = 150;
@@ -29,12 +31,16 @@ export class InferenceLoop {
   readonly #batchSize: number;
   readonly #groupSize: number;
   readonly #send: (answered: Answered) => void;
+  readonly #loadTexts: () => Promise<Pick<WritingTexts, 'decode'>>;
+  #texts: Pick<WritingTexts, 'decode'> | undefined;
   readonly #images: AnswerRequest[] = [];
-  /** Prompts of encoded images, with the positions that each needs in the cache, in order of arrival. */
-  readonly #prompts: { job: Job; positions: number }[] = [];
+  /** Prompts of encoded images, with the positions and rows that each needs in the cache, in order of arrival. */
+  readonly #prompts: { job: Job; positions: number; rows: number }[] = [];
   #batch: ContinuousBatch | undefined;
   /** Positions that the rows of the present batch have. */
   #maxLength = 0;
+  /** Rows that an answer takes in the present batch at most. */
+  #rowsPerAnswer = 1;
   /** Called when a request comes in while the loop waits for a group. */
   #onArrival: (() => void) | undefined;
   /** The loop while it works. */
@@ -45,18 +51,21 @@ export class InferenceLoop {
     encoder: RequestEncoder,
     language: LanguageModel,
     sizes: {
-      /** Images encoded together at most, and rows decoded together. */
+      /** Images encoded together at most, and answers decoded together. */
       batchSize: number;
       /** Images an idle model waits for while they keep coming; 1 starts at once. */
       groupSize: number;
     },
     send: (answered: Answered) => void,
+    /** Called once, when an answer is to end with a stop text. */
+    loadTexts: () => Promise<Pick<WritingTexts, 'decode'>> = refuseTexts,
   ) {
     this.#encoder = encoder;
     this.#language = language;
     this.#batchSize = sizes.batchSize;
     this.#groupSize = Math.min(sizes.groupSize, sizes.batchSize);
     this.#send = send;
+    this.#loadTexts = loadTexts;
   }
 
   /** Takes a request; work begins when the caller's turn ends. */
@@ -131,6 +140,7 @@ export class InferenceLoop {
   /** Encodes a batch; when it fails as a whole (memory, most likely), its images are tried one by one, so that one cannot take the others along. */
   async #encodeBatch(requests: readonly AnswerRequest[]): Promise<EncodedRequest[]> {
     try {
+      if (requests.some(({ options }) => (options.stopTexts ?? []).length > 0)) this.#texts ??= await this.#loadTexts();
       return await encodeRequests(this.#encoder, requests);
     } catch (error) {
       const [request] = requests;
@@ -145,6 +155,7 @@ export class InferenceLoop {
   #addPrompts(request: AnswerRequest, imageTokensOfPrompts: readonly Float32Array[]): void {
     const results: (GeneratedRow | FailedAnswer)[] = [];
     let open = request.prompts.length;
+    const isSampled = request.options.search?.kind === 'sampling';
     request.prompts.forEach(({ segments }, index) => {
       const imageTokens = imageTokensOfPrompts[index] as Float32Array;
       const imageTokenCount = imageTokens.length / this.#language.declaration.hiddenSize;
@@ -152,6 +163,7 @@ export class InferenceLoop {
         imageTokens,
         segments,
         options: request.options,
+        ...(isSampled ? { key: samplingKey(request.pixelValues, segments) } : {}),
         resolve: (result) => {
           results[index] =
             result instanceof ImageError ? { error: { code: result.code, message: result.message } } : result;
@@ -161,24 +173,35 @@ export class InferenceLoop {
       };
       const prompt = segments.reduce((sum, segment) => sum + (segment?.length ?? imageTokenCount), 0);
       const positions = this.#language.positionsNeeded(prompt, request.options.maxNewTokens);
-      this.#prompts.push({ job, positions });
+      this.#prompts.push({ job, positions, rows: rowsPerAnswer(request.options) });
     });
   }
 
   /**
-   * Moves prompts into the batch. One that needs longer rows than the batch has waits until the batch is empty, and then gets a new one:
-   * what a row may write must not depend on who else is there.
+   * Moves prompts into the batch. One that needs longer rows than the batch has, or more of them, waits until the batch is empty, and then gets a
+   * new one: what a row may write must not depend on who else is there.
    */
   #admit(): void {
     const [next] = this.#prompts;
     if (next === undefined) return;
-    if (this.#batch === undefined || (next.positions > this.#maxLength && this.#batch.isIdle)) {
+    if (this.#batch === undefined || (!this.#fits(next) && this.#batch.isIdle)) {
       this.#maxLength = Math.max(this.#maxLength, ...this.#prompts.map(({ positions }) => positions));
-      this.#batch = new ContinuousBatch(this.#language, this.#batchSize, this.#maxLength);
+      this.#rowsPerAnswer = Math.max(this.#rowsPerAnswer, ...this.#prompts.map(({ rows }) => rows));
+      const rows = this.#batchSize * this.#rowsPerAnswer;
+      this.#batch = new ContinuousBatch(this.#language, rows, this.#maxLength, (ids) => this.#decode(ids));
     }
-    let fitting = this.#prompts.findIndex(({ positions }) => positions > this.#maxLength);
+    let fitting = this.#prompts.findIndex((prompt) => !this.#fits(prompt));
     if (fitting < 0) fitting = this.#prompts.length;
     for (const { job } of this.#prompts.splice(0, fitting)) this.#batch.add(job);
+  }
+
+  #decode(tokenIds: readonly number[]): string {
+    if (this.#texts === undefined) throw new RangeError('stop texts need the tokenizer, which should be loaded by now');
+    return this.#texts.decode(tokenIds);
+  }
+
+  #fits({ positions, rows }: { positions: number; rows: number }): boolean {
+    return positions <= this.#maxLength && rows <= this.#rowsPerAnswer;
   }
 
   async #advance(): Promise<void> {
@@ -209,6 +232,10 @@ async function encodeRequests(encoder: RequestEncoder, requests: readonly Answer
     request,
     imageTokens: imageTokens.filter((_, pair) => images[pair] === image),
   }));
+}
+
+async function refuseTexts(): Promise<never> {
+  throw new RangeError('a loop whose answers end with stop texts needs a way to load the tokenizer');
 }
 
 function internalError(error: unknown): ImageError {

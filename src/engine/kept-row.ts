@@ -13,6 +13,12 @@ import type { PromptIds } from './model.ts';
 /** A prompt with the image tokens [Q, d] that stand where its image is. */
 export type ImagePrompt = { segments: PromptIds['segments']; imageTokens: Float32Array };
 
+/**
+ * A longer prompt is read in pieces of so many positions: attention holds a number for each of them, each position before and each head, which
+ * for 4,096 positions at once would be gigabytes. It is also how soon an abort is noticed.
+ */
+const READ_AT_ONCE = 256;
+
 /** Stands for an image token among the ids of a row. */
 const IMAGE = -1;
 
@@ -36,24 +42,27 @@ export class KeptRow {
   /**
    * Reads a prompt, for which there must be room.
    *
-   * @returns logits of the first token, [V], how many positions the row holds now, and how many of them were read just now
+   * @returns logits of the first token, [V], how many positions the row holds now, and how many of them were read just now; undefined
+   * where `signal` was aborted on the way. What was read until then is kept.
    */
-  async read(prompt: ImagePrompt): Promise<{ logits: Float32Array; length: number; read: number }> {
-    const language = this.#language;
+  async read(
+    prompt: ImagePrompt,
+    signal?: AbortSignal,
+  ): Promise<{ logits: Float32Array; length: number; read: number } | undefined> {
     const ids = this.#idsOf(prompt);
-    const kept = language.extend === undefined ? 0 : Math.min(this.#commonLength(ids, prompt.imageTokens), ids.length - 1);
-    this.#cache ??= language.newCache(1, language.declaration.maxPositionEmbeddings);
-    const rest = await this.#embed(ids, prompt.imageTokens, kept);
-    // Until the run has ended well, nothing behind these positions can be relied on.
+    const keepsBeginning = this.#language.extend !== undefined;
+    const kept = keepsBeginning ? Math.min(this.#commonLength(ids, prompt.imageTokens), ids.length - 1) : 0;
+    const pieceLength = keepsBeginning ? READ_AT_ONCE : ids.length;
+    // Until a run has ended well, nothing behind these positions can be relied on.
     this.#held.length = Math.min(this.#held.length, kept);
-    if (kept > 0 && language.extend !== undefined) {
-      const logits = await language.extend(this.#cache, 0, rest, kept);
-      this.#hold(ids, prompt.imageTokens);
-      return { logits, length: ids.length, read: rest.length };
+    this.#heldImage = prompt.imageTokens.slice();
+    for (let start = kept; ; start += pieceLength) {
+      if (signal?.aborted === true) return undefined;
+      const end = Math.min(start + pieceLength, ids.length);
+      const { logits, length } = await this.#readPiece(await this.#embed(ids, prompt.imageTokens, start, end), start);
+      this.#held.push(...ids.slice(start, end));
+      if (end === ids.length) return { logits, length, read: end - kept };
     }
-    const { logits, lengths } = await language.prefill(this.#cache, 0, [rest]);
-    this.#hold(ids, prompt.imageTokens);
-    return { logits, length: lengths[0] ?? 0, read: rest.length };
   }
 
   /**
@@ -69,9 +78,14 @@ export class KeptRow {
     return logits;
   }
 
-  #hold(ids: number[], imageTokens: Float32Array): void {
-    this.#held = ids;
-    this.#heldImage = imageTokens.slice();
+  async #readPiece(piece: RowEmbeds, start: number): Promise<{ logits: Float32Array; length: number }> {
+    const language = this.#language;
+    this.#cache ??= language.newCache(1, language.declaration.maxPositionEmbeddings);
+    if (start > 0 && language.extend !== undefined) {
+      return { logits: await language.extend(this.#cache, 0, piece, start), length: start + piece.length };
+    }
+    const { logits, lengths } = await language.prefill(this.#cache, 0, [piece]);
+    return { logits, length: lengths[0] ?? 0 };
   }
 
   #idsOf({ segments, imageTokens }: ImagePrompt): number[] {
@@ -86,33 +100,21 @@ export class KeptRow {
     return differing < 0 ? ids.length : differing;
   }
 
-  /** Embeddings of the positions from `start` on. */
-  async #embed(ids: readonly number[], imageTokens: Float32Array, start: number): Promise<RowEmbeds> {
+  /** Embeddings of the positions from `start` to before `end`. */
+  async #embed(ids: readonly number[], imageTokens: Float32Array, start: number, end: number): Promise<RowEmbeds> {
     const { hiddenSize } = this.#language.declaration;
-    const length = ids.length - start;
-    const embeds = new Float32Array(length * hiddenSize); // [T, d]
-    for (let position = start; position < ids.length; ) {
-      const at = (position - start) * hiddenSize;
-      const isImage = ids[position] === IMAGE;
-      const end = endOfStretch(ids, position);
-      if (isImage) {
-        const first = position - ids.indexOf(IMAGE);
-        embeds.set(imageTokens.subarray(first * hiddenSize, (first + end - position) * hiddenSize), at);
-      } else {
-        embeds.set(await this.#language.embedTokens(ids.slice(position, end)), at);
-      }
-      position = end;
+    const embeds = new Float32Array((end - start) * hiddenSize); // [T, d]
+    const imageStart = ids.indexOf(IMAGE);
+    for (let from = start, to = start; from < end; from = to) {
+      const isImage = ids[from] === IMAGE;
+      while (to < end && (ids[to] === IMAGE) === isImage) to++;
+      const stretch = isImage
+        ? imageTokens.subarray((from - imageStart) * hiddenSize, (to - imageStart) * hiddenSize)
+        : await this.#language.embedTokens(ids.slice(from, to));
+      embeds.set(stretch, (from - start) * hiddenSize);
     }
-    return { embeds, length };
+    return { embeds, length: end - start };
   }
-}
-
-/** Where the stretch of image tokens or of text that begins at `start` ends. */
-function endOfStretch(ids: readonly number[], start: number): number {
-  const isImage = ids[start] === IMAGE;
-  let end = start + 1;
-  while (end < ids.length && (ids[end] === IMAGE) === isImage) end++;
-  return end;
 }
 
 function sameNumbers(a: Float32Array, b: Float32Array): boolean {

@@ -43,7 +43,13 @@ class LoadedMatchingModel implements MatchingModel {
 
   async match(image: number, pixelValues: Float32Array): Promise<MatchScores[]> {
     const texts = Array.from({ length: this.#textCount }, (_, text) => text);
-    const { similarities, logits } = await this.#request({ image, pixelValues, similarities: true, keep: false, texts });
+    const { similarities, logits } = await this.#request({
+      image,
+      pixelValues,
+      similarities: true,
+      keep: false,
+      texts,
+    });
     return similarities.map((itc, text) => ({ itc: requireNumber(itc), ...scoresOf(logits[text]) }));
   }
 

@@ -1,10 +1,10 @@
 /** Joins a pack's texts and the inference threads into the `Model` that the pipeline asks. */
 import { ImageError, PackError } from '../errors.ts';
+import { cutAtStopText } from '../language/stop-texts.ts';
 import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
 import { InferencePool, planPool } from './inference-pool.ts';
+import { loadTexts } from './load-texts.ts';
 import type { Answer, AnswerOptions, LoadOptions, Model, TokenizedPrompt, WritingTexts } from './model.ts';
-import { ModelTexts } from './model-texts.ts';
-import { QFormerTexts, writesByQFormer } from './qformer-texts.ts';
 
 /**
  * Loads a model and starts its inference threads. Close the model, or they keep the process alive.
@@ -26,10 +26,6 @@ export async function loadModel(pack: Pack, options: LoadOptions): Promise<Model
     );
     throw error;
   }
-}
-
-async function loadTexts(pack: Pack): Promise<WritingTexts> {
-  return writesByQFormer(pack.declaration) ? QFormerTexts.load(pack) : ModelTexts.load(pack);
 }
 
 class LoadedModel implements Model {
@@ -66,17 +62,17 @@ class LoadedModel implements Model {
       prompts: prompts.map(({ segments, instruction }) => ({ segments, instruction })),
       options: {
         ...options,
-        repetitionPenalty: 1,
-        noRepeatNgram: 0,
         eosTokenIds: this.#language.eosTokenIds,
         stopSequences: this.#texts.stopSequences,
+        bannedFrom: this.#texts.tokenCount,
       },
     });
     return results.map((result) => {
       if (result instanceof ImageError) return result;
-      const { tokenIds, finishReason, score } = result;
-      const text = this.#texts.answer(tokenIds);
-      return { text, tokenIds, finishReason, ...(options.score ? { score } : {}) };
+      const { tokenIds, finishReason, score, beamScore } = result;
+      const written = cutAtStopText(this.#texts.decode(tokenIds), options.stopTexts ?? []);
+      const scores = beamScore === undefined ? { score } : { score, beamScore };
+      return { text: this.#texts.cleanUp(written), tokenIds, finishReason, ...(options.score ? scores : {}) };
     });
   }
 

@@ -65,9 +65,12 @@ export class ModelTexts implements WritingTexts {
     return this.tokenize(this.prompts.question(question));
   }
 
-  /** The answer a user sees. */
-  answer(tokenIds: readonly number[]): string {
-    return this.prompts.cleanUp(this.decode(tokenIds));
+  get tokenCount(): number {
+    return this.#tokenizer.tokenCount;
+  }
+
+  cleanUp(text: string): string {
+    return this.prompts.cleanUp(text);
   }
 
   /** The text of generated ids, special tokens left out; not yet cleaned up. */

@@ -2,6 +2,8 @@
  * A loaded model as one object: what the pipeline asks, and all it knows of models.
  */
 import type { ImageError } from '../errors.ts';
+import type { BeamSearchOptions } from '../language/beam-search.ts';
+import type { SamplingOptions } from '../language/sampling.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 
 /** A prompt as it is sent to the model. */
@@ -29,10 +31,21 @@ export type GenerationOptions = {
   stopSequences: readonly (readonly number[])[];
   /** Whether `score` is wanted: it costs a pass over the vocabulary per token. */
   score: boolean;
+  /** How tokens are chosen; greedily where it is absent. */
+  search?: BeamSearchOptions | SamplingOptions;
+  /** The row ends when its text holds one of these. */
+  stopTexts?: readonly string[];
+  /** Ids from here on are padding of the vocabulary and are never chosen; absent where it has none. */
+  bannedFrom?: number;
 };
 
+/** Rows of the cache that an answer takes. */
+export function rowsPerAnswer({ search }: Pick<GenerationOptions, 'search'>): number {
+  return search?.kind === 'beams' ? search.beams : 1;
+}
+
 /** What a caller decides of an answer; how it ends is the model's own. */
-export type AnswerOptions = Pick<GenerationOptions, 'maxNewTokens' | 'minNewTokens' | 'score'>;
+export type AnswerOptions = Omit<GenerationOptions, 'eosTokenIds' | 'stopSequences' | 'bannedFrom'>;
 
 /** What the model wrote for one image and one prompt. */
 export type Answer = {
@@ -42,6 +55,8 @@ export type Answer = {
   finishReason: 'stop' | 'length';
   /** Sum of natural log-probabilities of `tokenIds`; absent unless asked for. */
   score?: number;
+  /** What beams are ranked by: `score` over a power of the length; only where there are beams and scores are asked for. */
+  beamScore?: number;
 };
 
 export type LoadOptions = {
@@ -49,7 +64,7 @@ export type LoadOptions = {
   threads: number;
   /** How many images are to come: a model is copied for the cores only where that pays (see `inference-pool.ts`). */
   images: number;
-  /** Images encoded together, and rows decoded together. */
+  /** Images encoded together, and answers decoded together. */
   batchSize: number;
 };
 
@@ -59,8 +74,12 @@ export interface WritingTexts {
   readonly stopSequences: readonly (readonly number[])[];
   captionPrompt(prompt?: string): TokenizedPrompt;
   questionPrompt(question: string): TokenizedPrompt;
-  /** The answer a user sees, of the ids that were written. */
-  answer(tokenIds: readonly number[]): string;
+  /** How many ids stand for a token; a vocabulary may be padded behind them. */
+  readonly tokenCount: number;
+  /** The text of ids as they were written, special tokens left out. */
+  decode(tokenIds: readonly number[]): string;
+  /** The answer a user sees, of a text as it was decoded. */
+  cleanUp(text: string): string;
 }
 
 export interface Model {

@@ -49,10 +49,20 @@ export class QFormerTexts implements WritingTexts {
 
   /** @throws UsageError always. */
   questionPrompt(): TokenizedPrompt {
-    throw new UsageError('a Q-Former that captions by itself answers no questions. Choose a model with a language model.');
+    throw new UsageError(
+      'a Q-Former that captions by itself answers no questions. Choose a model with a language model.',
+    );
   }
 
-  answer(tokenIds: readonly number[]): string {
-    return this.#tokenizer.decode(tokenIds).trim();
+  get tokenCount(): number {
+    return this.#tokenizer.tokenCount;
+  }
+
+  decode(tokenIds: readonly number[]): string {
+    return this.#tokenizer.decode(tokenIds);
+  }
+
+  cleanUp(text: string): string {
+    return text.trim();
   }
 }

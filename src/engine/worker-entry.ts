@@ -10,30 +10,31 @@ export type Served<Request> = { add(request: Request): void; close(): Promise<vo
  *
  * @param load gets what the thread was started with, and a way to send answers
  */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- what crosses between threads has no types but those stated here
 export function serve<Start, Request, Answered extends { id: number }>(
   load: (start: Start, send: (answered: Answered) => void) => Promise<Served<Request>>,
 ): void {
   const port = parentPort;
   if (port === null) throw new Error('the entry of an inference thread runs as a worker thread only');
   const send = (message: ThreadMessage<Answered>): void => port.postMessage(message);
-  load(workerData as Start, (answered) => send({ type: 'answered', ...answered })).then(
-    (served) => {
-      port.on('message', (message: Request | { type: 'close' }) => {
-        if (!isClose(message)) served.add(message);
-        else
-          void served.close().then(() => {
-            send({ type: 'closed' });
-            port.close();
-          });
-      });
-      send({ type: 'ready' });
-    },
-    (error: unknown) => {
-      const { message, stack } = error instanceof Error ? error : new Error(String(error));
-      send({ type: 'failed', message, stack });
-      port.close();
-    },
-  );
+  const end = async (served: Served<Request>): Promise<void> => {
+    await served.close();
+    send({ type: 'closed' });
+    port.close();
+  };
+  const begin = async (): Promise<void> => {
+    const served = await load(workerData as Start, (answered) => send({ type: 'answered', ...answered }));
+    port.on('message', (message: Request | { type: 'close' }) => {
+      if (isClose(message)) void end(served);
+      else served.add(message);
+    });
+    send({ type: 'ready' });
+  };
+  begin().catch((error: unknown) => {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    send({ type: 'failed', message, stack });
+    port.close();
+  });
 }
 
 function isClose(message: unknown): message is { type: 'close' } {

@@ -30,7 +30,7 @@ export async function roleOf(source: CheckpointSource): Promise<SourceRole> {
       );
     }
     if (await hasTokenizer(source)) return { kind: 'tokenizer' };
-    throw new CheckpointError(source.path, 'the folder holds neither weights nor a tokenizer that is known.');
+    throw new CheckpointError(source.path, 'expected weights (model.safetensors, pytorch_model.bin, or an index with its shards) or a tokenizer; found neither.');
   }
   const config = await source.json('config.json');
   const modelType = config.string('model_type');

@@ -53,4 +53,9 @@ export class EncoderDecoderCache implements RowCache {
     this.#encoder.copyRow(from, to);
     this.#encoderLengths[to] = this.#encoderLengths[from] ?? 0;
   }
+
+  /** The prompt stays where it is: rows of one answer have the same. */
+  copyPositions(from: number, to: number, start: number, end: number): void {
+    this.decoder.copyPositions(from, to, start, end);
+  }
 }

@@ -1,8 +1,12 @@
-/** One row of the batch while it is being written: what it has so far, and when it ends. */
+/** One row of the batch while it is being written, greedily or by sampling: what it has so far, and when it ends. */
+import type { Chooser, FinishReason, RowCopy, Written } from './chooser.ts';
 import { chooseGreedily, logProbability } from './greedy.ts';
 import type { LogitFilter } from './logit-filters.ts';
 import type { StopRule } from './stop-sequences.ts';
 
+export type { FinishReason } from './chooser.ts';
+
+/** What ends an answer, and what keeps it from being written: the same for one row and for beams. */
 export type RowLimits = {
   /** Tokens after which the row ends with `length`. */
   maxNewTokens: number;
@@ -15,19 +19,26 @@ export type RowLimits = {
   score: boolean;
 };
 
-export type FinishReason = 'stop' | 'length';
+/** The next token of a row from its filtered logits, [V], which stay as they are; -1 when they cannot be used. */
+export type TokenChoice = (logits: Float32Array) => number;
 
-export class GenerationState {
+const NO_COPIES: readonly RowCopy[] = [];
+
+export class GenerationState implements Chooser {
+  readonly rows = 1;
+  readonly copies = NO_COPIES;
   /** What the row has written, with the tokens that ended it. */
   readonly tokenIds: number[] = [];
   /** Positions of the row in the cache. */
   length: number;
   score = 0;
   readonly #limits: RowLimits;
+  readonly #choose: TokenChoice;
 
-  constructor(promptLength: number, limits: RowLimits) {
+  constructor(promptLength: number, limits: RowLimits, choose: TokenChoice = chooseGreedily) {
     this.length = promptLength;
     this.#limits = limits;
+    this.#choose = choose;
   }
 
   /** The token that the next step reads. */
@@ -37,15 +48,23 @@ export class GenerationState {
     return tokenId;
   }
 
+  get nextTokenIds(): readonly number[] {
+    return [this.lastTokenId];
+  }
+
+  get written(): Written {
+    return { tokenIds: this.tokenIds, score: this.score };
+  }
+
   /**
-   * Chooses the next token from the row's logits, which are changed by the filters.
+   * Chooses the next token from the row's logits, [V], which are changed by the filters.
    *
    * @returns why the row ends with this token, `not-a-number` when the logits cannot be used, or undefined when it goes on.
    */
   advance(logits: Float32Array): FinishReason | 'not-a-number' | undefined {
     const { filters, maxNewTokens, score } = this.#limits;
     for (const filter of filters) filter(logits, this.tokenIds);
-    const tokenId = chooseGreedily(logits);
+    const tokenId = this.#choose(logits);
     if (tokenId < 0) return 'not-a-number';
     if (score) this.score += logProbability(logits, tokenId);
     this.tokenIds.push(tokenId);

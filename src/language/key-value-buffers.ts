@@ -21,7 +21,10 @@ export class KeyValueBuffers {
     this.#shape = shape;
     for (let layer = 0; layer < shape.layers; layer++) {
       for (const part of ['key', 'value'])
-        this.#buffers.push({ name: [layer, side, part].filter((word) => word !== undefined).join('.'), data: new Float32Array(0) });
+        this.#buffers.push({
+          name: [layer, side, part].filter((word) => word !== undefined).join('.'),
+          data: new Float32Array(0),
+        });
     }
   }
 
@@ -102,6 +105,18 @@ export class KeyValueBuffers {
   copyRow(from: number, to: number): void {
     const length = this.#rowLength;
     for (const { data } of this.#buffers) data.copyWithin(to * length, from * length, (from + 1) * length);
+  }
+
+  /** Copies the positions `start` … `end - 1` of a row to the same positions of another, which holds those before. */
+  copyPositions(from: number, to: number, start: number, end: number): void {
+    const { heads, headDim } = this.#shape;
+    for (const { data } of this.#buffers) {
+      for (let head = 0; head < heads; head++) {
+        const source = (from * heads + head) * this.#capacity;
+        const target = (to * heads + head) * this.#capacity;
+        copyFloats(data, (source + start) * headDim, data, (target + start) * headDim, (end - start) * headDim);
+      }
+    }
   }
 
   get #rowLength(): number {

@@ -53,4 +53,8 @@ export class KvCache implements RowCache {
   copyRow(from: number, to: number): void {
     this.#buffers.copyRow(from, to);
   }
+
+  copyPositions(from: number, to: number, start: number, end: number): void {
+    this.#buffers.copyPositions(from, to, start, end);
+  }
 }

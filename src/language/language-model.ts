@@ -24,6 +24,8 @@ export interface RowCache {
   readonly maxLength: number;
   /** Makes row `to` a copy of row `from`, which holds `length` positions. */
   copyRow(from: number, to: number, length: number): void;
+  /** Copies the positions `start` … `end - 1` of row `from` to row `to`, which has the same prompt and holds the same before `start`. */
+  copyPositions(from: number, to: number, start: number, end: number): void;
 }
 
 /** Every cache that a model is given comes from its own `newCache`. */

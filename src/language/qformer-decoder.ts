@@ -137,7 +137,8 @@ export class QFormerDecoder implements LanguageModel {
     const dims = [1, numKeyValueHeads, this.#numQueryTokens, headDim];
     const parts = Array.from({ length: numHiddenLayers }, (_, n) => [`present.${n}.key`, `present.${n}.value`]).flat();
     const prefix = parts.map(
-      (name, index) => [name, float32Tensor(embeds.subarray(index * partLength, (index + 1) * partLength), dims)] as const,
+      (name, index) =>
+        [name, float32Tensor(embeds.subarray(index * partLength, (index + 1) * partLength), dims)] as const,
     );
     cache.write(Object.fromEntries(prefix), row, [0], [this.#numQueryTokens]);
     return { embeds: embeds.subarray(this.#prefixLength * hiddenSize), length: textLength };

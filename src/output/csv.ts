@@ -22,7 +22,7 @@ const COLUMNS: Readonly<Record<RecordKind, readonly string[]>> = {
   rank: ['text', 'rank', 'itm', 'itc'],
 };
 
-const ANSWER_DETAILS = ['model', 'prompt', 'tokenIds', 'finishReason', 'score', 'seconds'] as const;
+const ANSWER_DETAILS = ['model', 'prompt', 'tokenIds', 'finishReason', 'score', 'seconds', 'beamScore'] as const;
 
 const DETAIL_COLUMNS: Readonly<Record<RecordKind, readonly (keyof RecordDetails)[]>> = {
   caption: ANSWER_DETAILS,

@@ -16,6 +16,8 @@ export type RecordDetails = {
   finishReason: 'stop' | 'length';
   /** Sum of the natural log-probabilities of `tokenIds`. */
   score: number;
+  /** What beams are ranked by: `score` over a power of the length (`--length-penalty`). Only where there are beams. */
+  beamScore?: number;
   /** From reading the file to the finished text, waiting in batches included. */
   seconds: number;
 };

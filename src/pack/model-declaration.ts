@@ -25,7 +25,7 @@ export const FAMILIES = [
 ] as const;
 export type Family = (typeof FAMILIES)[number];
 
-/** How the weights are stored in the pack's files. The arithmetic is float32 in every case. */
+/** How a pack's weights are stored. The arithmetic is float32, but for the linear layers of int8 and int4, which multiply whole numbers. */
 export const PRECISIONS = ['fp32', 'fp16', 'int12', 'int8', 'int4'] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
@@ -178,7 +178,9 @@ function readLanguage(language: ObjectReader): LanguageDeclaration {
     vocabSize: language.integer('vocab_size'),
     maxPositionEmbeddings: language.integer('max_position_embeddings'),
     eosTokenIds: language.integers('eos_token_ids'),
-    decoderStartTokenId: language.has('decoder_start_token_id') ? language.integer('decoder_start_token_id') : undefined,
+    decoderStartTokenId: language.has('decoder_start_token_id')
+      ? language.integer('decoder_start_token_id')
+      : undefined,
   };
   if (declaration.kind === 'encoder-decoder' && declaration.decoderStartTokenId === undefined)
     language.fail('decoder_start_token_id', 'a token id, for an encoder-decoder model');

@@ -1,6 +1,7 @@
 /** What a model said about an image, as the records a user gets. */
 import type { Answer, Model, TokenizedPrompt } from '../engine/model.ts';
-import { ImageError } from '../errors.ts';
+import { ImageError, MinigptError } from '../errors.ts';
+import type { Pack } from '../pack/model-declaration.ts';
 import type { FailedRecord, OutputRecord, RecordDetails } from '../output/record.ts';
 import type { Task } from './settings.ts';
 
@@ -25,15 +26,25 @@ export function answeredRecord(
 }
 
 export function detailsOf(model: Model, prompt: TokenizedPrompt, answer: Answer, seconds: number): RecordDetails {
-  const { declaration, digest } = model.pack;
   return {
-    model: `${declaration.id}@${digest.slice(0, 12)}`,
+    model: modelName(model.pack),
     prompt: prompt.text,
     tokenIds: answer.tokenIds,
     finishReason: answer.finishReason,
     score: answer.score ?? 0,
-    seconds: Math.round(seconds * 1000) / 1000,
+    ...(answer.beamScore === undefined ? {} : { beamScore: answer.beamScore }),
+    seconds: roundedSeconds(seconds),
   };
+}
+
+/** Model id and the beginning of the pack's digest, as `nano@0123456789ab`. */
+export function modelName({ declaration, digest }: Pack): string {
+  return `${declaration.id}@${digest.slice(0, 12)}`;
+}
+
+/** Seconds as a record shows them, to the millisecond. */
+export function roundedSeconds(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
 }
 
 export function failedRecord(image: string, question: string | undefined, error: ImageError): FailedRecord {
@@ -47,9 +58,14 @@ export function failedRecords(image: string, task: Task, error: ImageError): Fai
   return questions.map((question) => failedRecord(image, question, error));
 }
 
-/** What a record can report: errors that nobody foresaw are `internal`, with their own message. */
-export function asImageError(error: unknown): ImageError {
+/**
+ * What a record reports of an image that failed. Errors that nobody foresaw are `internal`, with their own message.
+ *
+ * @throws `error` itself where it is not this image's: a model that cannot be loaded, or has ended.
+ */
+export function imageFailure(error: unknown): ImageError {
   if (error instanceof ImageError) return error;
+  if (error instanceof MinigptError) throw error;
   const message = error instanceof Error ? error.message : String(error);
   return new ImageError('internal', message, { cause: error });
 }

@@ -7,13 +7,13 @@
  */
 import { performance } from 'node:perf_hooks';
 import type { Answer, Model } from '../engine/model.ts';
-import { ImageError, MinigptError } from '../errors.ts';
+import { ImageError } from '../errors.ts';
 import type { ImageFile } from '../images/image-file.ts';
 import type { OutputRecord } from '../output/record.ts';
 import type { ImageDeclaration } from '../pack/model-declaration.ts';
 import { boundedDecoder, type DecodedImage, type PixelSource } from './bounded-decoder.ts';
 import { orderedMap } from './ordered-map.ts';
-import { answeredRecord, asImageError, detailsOf, failedRecord, failedRecords, requestsOf } from './records.ts';
+import { answeredRecord, detailsOf, failedRecord, failedRecords, imageFailure, requestsOf } from './records.ts';
 import type { Settings } from './settings.ts';
 import { Slots } from './slots.ts';
 
@@ -67,12 +67,12 @@ export async function* answerImages(run: Run): AsyncGenerator<ImageOutcome, void
 
   async function answer(file: ImageFile, image: DecodedImage, signal: AbortSignal): Promise<ImageOutcome> {
     const { model, requests } = await loaded;
-    const { maxNewTokens, minNewTokens, details } = settings;
+    const { decoding, details } = settings;
     const prompts = requests.map(({ prompt }) => prompt);
     let results: (Answer | ImageError)[];
     try {
       signal.throwIfAborted();
-      results = await model.answer(image.pixelValues, prompts, { maxNewTokens, minNewTokens, score: details });
+      results = await model.answer(image.pixelValues, prompts, { ...decoding, score: details });
     } finally {
       image.giveModelSlot();
     }
@@ -94,10 +94,8 @@ export async function* answerImages(run: Run): AsyncGenerator<ImageOutcome, void
     try {
       return await answer(file, await decode(file, signal), signal);
     } catch (error) {
-      // A model that cannot be loaded, or has ended, is not this image's failure.
       await loaded;
-      if (error instanceof MinigptError && !(error instanceof ImageError)) throw error;
-      const imageError = asImageError(error);
+      const imageError = imageFailure(error);
       return { file, records: failedRecords(file.path, settings.task, imageError), errors: [imageError] };
     }
   }

@@ -1,12 +1,13 @@
 /** Everything a run depends on besides images and model, decided: nothing here is optional, and nothing below asks a flag or a variable. */
+import type { AnswerOptions } from '../engine/model.ts';
 
 /** What is asked about each image. For a caption, `prompt` is the text to continue; undefined stands for the prompt family's own. */
 export type Task = { kind: 'caption'; prompt: string | undefined } | { kind: 'ask'; questions: readonly string[] };
 
 export type Settings = {
   task: Task;
-  maxNewTokens: number;
-  minNewTokens: number;
+  /** How answers are decoded; scores are computed where `details` are wanted. */
+  decoding: Omit<AnswerOptions, 'score'>;
   /** Images with more pixels are refused before they are decoded. */
   maxPixels: number;
   /** Whether records carry `RecordDetails`. */

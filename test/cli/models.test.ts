@@ -50,8 +50,7 @@ test('verify --golden prints every stage and the token ids, and passes', async (
   for (const stage of ['vision', 'Q-Former', 'projection', 'prompt embeddings', 'first logits', 'step logits']) {
     expect(stdout).toMatch(new RegExp(`^${stage}.* ok$`, 'm'));
   }
-  expect(stdout).toMatch(/^greedy, reversed, continuous batch of 5 +32 of 32 \(100\.0 %\) +ok$/m);
-  expect(stdout).toContain('not run: 16 cases with repetitionPenalty');
+  expect(stdout).toMatch(/reversed, continuous batch of 5 +(\d+) of \1 \(100\.0 %\) +ok$/m);
   expect(code).toBe(0);
 });
 
@@ -89,7 +88,7 @@ describe('an import that fails leaves nothing behind', () => {
   test('when the folder is no checkpoint', async () => {
     mkdirSync(join(folder, 'empty'));
     const { stderr, code } = await run('models', 'import', 'empty', '--as', 'x');
-    expect(stderr).toMatch(/empty: expected model\.safetensors/);
+    expect(stderr).toMatch(/empty: expected weights \(model\.safetensors, .* or a tokenizer; found neither/);
     expect([code, packs()]).toEqual([2, []]);
   });
 

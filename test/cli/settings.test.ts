@@ -66,14 +66,16 @@ test('the model is that of the flag, of the variable, or nano', () => {
 
 test('an automatic batch is no larger than what there is to do', () => {
   const { declaration } = pack;
-  expect(chooseLoadOptions(options, caption, 3, declaration, 20)).toEqual({
+  expect(chooseLoadOptions(options, caption, 3, declaration, { maxNewTokens: 20 })).toEqual({
     threads: availableParallelism(),
     images: 3,
     batchSize: 3,
   });
-  expect(chooseLoadOptions(options, ask, 3, declaration, 20).batchSize).toBe(6);
-  expect(chooseLoadOptions(options, caption, 1000, declaration, 20).batchSize).toBe(32);
-  expect(chooseLoadOptions({ ...options, batchSize: 64, threads: 1 }, caption, 3, declaration, 20)).toEqual({
+  expect(chooseLoadOptions(options, ask, 3, declaration, { maxNewTokens: 20 }).batchSize).toBe(6);
+  expect(chooseLoadOptions(options, caption, 1000, declaration, { maxNewTokens: 20 }).batchSize).toBe(32);
+  expect(
+    chooseLoadOptions({ ...options, batchSize: 64, threads: 1 }, caption, 3, declaration, { maxNewTokens: 20 }),
+  ).toEqual({
     threads: 1,
     images: 3,
     batchSize: 64,
@@ -86,7 +88,8 @@ test('an automatic batch of a large model keeps its cache within half a gigabyte
   if (declaration.language === undefined) throw new Error('the fake model should have a language model');
   const language = { ...declaration.language, numHiddenLayers: 32, numKeyValueHeads: 32, headDim: 80 };
   expect(
-    chooseLoadOptions(options, caption, 1000, { ...declaration, numImageTokens: 32, language }, 20).batchSize,
+    chooseLoadOptions(options, caption, 1000, { ...declaration, numImageTokens: 32, language }, { maxNewTokens: 20 })
+      .batchSize,
   ).toBe(9);
 });
 
@@ -96,8 +99,8 @@ function resolve(changes: Partial<RunOptions>): Settings {
 
 describe('lengths', () => {
   test('come from the prompt family where none are given', () => {
-    expect(resolve({})).toMatchObject({ maxNewTokens: 30, minNewTokens: 0 });
-    expect(resolveSettings(ask, options, prompts, pack.declaration)).toMatchObject({ maxNewTokens: 10 });
+    expect(resolve({})).toMatchObject({ decoding: { maxNewTokens: 30, minNewTokens: 0 } });
+    expect(resolveSettings(ask, options, prompts, pack.declaration)).toMatchObject({ decoding: { maxNewTokens: 10 } });
   });
 
   test('that contradict each other are refused', () => {
@@ -105,11 +108,13 @@ describe('lengths', () => {
       '--min-new-tokens 9 is more than --max-new-tokens, 8.',
     );
     expect(() => resolve({ minNewTokens: 31 })).toThrow("the model's default of 30");
-    expect(resolve({ minNewTokens: 8, maxNewTokens: 8 })).toMatchObject({ maxNewTokens: 8, minNewTokens: 8 });
+    expect(resolve({ minNewTokens: 8, maxNewTokens: 8 })).toMatchObject({
+      decoding: { maxNewTokens: 8, minNewTokens: 8 },
+    });
   });
 
   test('that the model cannot hold are refused', () => {
-    expect(resolve({ maxNewTokens: 60 })).toMatchObject({ maxNewTokens: 60 });
+    expect(resolve({ maxNewTokens: 60 })).toMatchObject({ decoding: { maxNewTokens: 60 } });
     expect(() => resolve({ maxNewTokens: 61 })).toThrow('has room for 60 tokens');
   });
 });

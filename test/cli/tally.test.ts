@@ -65,3 +65,28 @@ test.each([
 ])('%s seconds are %s', (seconds, text) => {
   expect(formatDuration(seconds)).toBe(text);
 });
+
+test('what comes after all images counts none of them again, and an image that fails then counts as failed', () => {
+  const file = { path: 'a.jpg' };
+  const compared: ImageOutcome = { file, records: [], errors: [] };
+  const tally = new Tally([file, { path: 'b.jpg' }], 'rank');
+  for (const outcome of [compared, compared]) tally.count(outcome);
+  expect(tally.summary(1)).toBe('2 images compared in 1.0 s (2.0 images/s).');
+  tally.count({
+    later: true,
+    file,
+    records: [{ schema: 1, image: 'a.jpg', error: { code: 'internal', message: 'no.' } }],
+    errors: [],
+  });
+  tally.count({
+    later: true,
+    file: undefined,
+    records: [{ schema: 1, image: 'b.jpg', text: 'x', rank: 1, itm: 1, itc: 1 }],
+    errors: [],
+  });
+  expect(tally.summary(1)).toBe('1 image compared, 1 failed, in 1.0 s (2.0 images/s).');
+  expect(tally.exitCode).toBe(1);
+  expect(tally.interruptedSummary(new Interrupted('SIGINT'), undefined)).toBe(
+    'interrupted: 1 image compared, 1 failed, 0 left. The best are known only at the end.',
+  );
+});

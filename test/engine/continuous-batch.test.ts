@@ -1,12 +1,22 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { samplingKey } from '../../src/engine/choosers.ts';
 import { ContinuousBatch, type GeneratedRow } from '../../src/engine/continuous-batch.ts';
+import type { GenerationOptions } from '../../src/engine/model.ts';
 import { ImageError } from '../../src/errors.ts';
+import { BeamSearch } from '../../src/language/beam-search.ts';
 import type { LanguageModel } from '../../src/language/language-model.ts';
-import { EOS, expectedTokens, fakeDecoder } from './fake-decoder.ts';
+import { EOS, expectedTokens, fakeDecoder, logitsAfter, VOCAB } from './fake-decoder.ts';
 import { fakeEncoderDecoder, START } from './fake-encoder-decoder.ts';
 
-type Prompt = { image: number[]; text: number[]; maxNewTokens: number; stopSequences?: number[][] };
+type Prompt = {
+  image: number[];
+  text: number[];
+  maxNewTokens: number;
+  stopSequences?: number[][];
+  search?: GenerationOptions['search'];
+  stopTexts?: string[];
+};
 
 async function generate(
   language: LanguageModel,
@@ -14,9 +24,9 @@ async function generate(
   maxLength: number,
   prompts: Prompt[],
 ): Promise<(GeneratedRow | ImageError)[]> {
-  const batch = new ContinuousBatch(language, rows, maxLength);
+  const batch = new ContinuousBatch(language, rows, maxLength, (ids) => ids.map((id) => 'abcdefghijk'[id]).join(''));
   const results: (GeneratedRow | ImageError)[] = [];
-  prompts.forEach(({ image, text, maxNewTokens, stopSequences = [] }, index) => {
+  prompts.forEach(({ image, text, maxNewTokens, stopSequences = [], search, stopTexts = [] }, index) => {
     batch.add({
       imageTokens: Float32Array.from(image),
       segments: [null, text],
@@ -27,8 +37,11 @@ async function generate(
         noRepeatNgram: 0,
         eosTokenIds: [EOS],
         stopSequences,
-        score: false,
+        score: true,
+        stopTexts,
+        ...(search === undefined ? {} : { search }),
       },
+      key: samplingKey(Float32Array.from(image), [null, text]),
       resolve: (result) => {
         results[index] = result;
       },
@@ -69,6 +82,145 @@ describe.each(MODELS)('of a model %s, an answer is the same', (_, model, start) 
       }),
     );
   });
+});
+
+const sampling = fc.record({
+  kind: fc.constant('sampling' as const),
+  temperature: fc.double({ min: 0.3, max: 2, noNaN: true }),
+  topK: fc.nat(VOCAB),
+  topP: fc.double({ min: 0.1, max: 1, noNaN: true }),
+  seed: fc.nat(),
+});
+const beams = fc.record({
+  kind: fc.constant('beams' as const),
+  beams: fc.integer({ min: 2, max: 4 }),
+  lengthPenalty: fc.constantFrom(-1, 0, 1),
+});
+const searches = fc.array(fc.record({ prompt, search: fc.option(fc.oneof(sampling, beams), { nil: undefined }) }), {
+  minLength: 1,
+  maxLength: 12,
+});
+
+describe.each(MODELS)(
+  'of a model %s, with beams, sampling and greedy rows side by side, an answer is the same',
+  (_, model) => {
+    test('alone, in a batch of any number of rows, and in any order', async () => {
+      await fc.assert(
+        fc.asyncProperty(searches, fc.integer({ min: 4, max: 11 }), async (list, rows) => {
+          const given = list.map(({ prompt: one, search }) => (search === undefined ? one : { ...one, search }));
+          const alone: (GeneratedRow | ImageError)[] = [];
+          for (const one of given) alone.push(...(await generate(model(), 4, 24, [one])));
+          expect(await generate(model(), rows, 24, given)).toEqual(alone);
+          const backwards = await generate(model(), rows, 24, given.toReversed());
+          expect(backwards.toReversed()).toEqual(alone);
+        }),
+      );
+    });
+
+    test('whether its keys are kept in the cache or computed anew from the beginning', async () => {
+      await fc.assert(
+        fc.asyncProperty(prompt, beams, async (one, search) => {
+          const [answer] = await generate(model(), 4, 24, [{ ...one, search }]);
+          const language = model();
+          const start = language.declaration.decoderStartTokenId;
+          const history = [...one.image, ...one.text, ...(start === undefined ? [] : [start])];
+          const limits = {
+            maxNewTokens: one.maxNewTokens,
+            eosTokenIds: [EOS],
+            stopRules: [],
+            filters: [],
+            score: true,
+          };
+          const uncached = new BeamSearch(0, limits, search);
+          let rows: number[][] = Array.from({ length: search.beams }, () => []);
+          let end = uncached.advance(Float32Array.from(logitsAfter(history)));
+          while (end === undefined) {
+            const { copies, nextTokenIds } = uncached;
+            const origin = rows.map((_row, row) => copies.find(({ to }) => to === row)?.from ?? row);
+            rows = origin.map((from, row) => [...(rows[from] ?? []), nextTokenIds[row] ?? -1]);
+            end = uncached.advance(Float32Array.from(rows.flatMap((row) => logitsAfter([...history, ...row]))));
+          }
+          expect(answer).toEqual({ ...uncached.written, finishReason: end });
+        }),
+      );
+    });
+  },
+);
+
+test('drawing from one token is greedy, and so is one beam', async () => {
+  await fc.assert(
+    fc.asyncProperty(prompts, fc.nat(), async (list, seed) => {
+      const greedy = await generate(fakeDecoder(), 3, 24, list);
+      for (const search of [
+        { kind: 'sampling', temperature: 1.5, topK: 1, topP: 1, seed },
+        { kind: 'beams', beams: 1, lengthPenalty: 0 },
+      ] as const) {
+        const other = await generate(
+          fakeDecoder(),
+          3,
+          24,
+          list.map((one) => ({ ...one, search })),
+        );
+        expect(other).toEqual(greedy);
+      }
+    }),
+  );
+});
+
+test('another seed, picture or prompt draws other tokens', async () => {
+  const search = { kind: 'sampling', temperature: 9, topK: 0, topP: 1, seed: 1 } as const;
+  const one = { image: [1, 2], text: [3], maxNewTokens: 12, stopSequences: [], search };
+  const variants = [one, { ...one, search: { ...search, seed: 2 } }, { ...one, image: [2, 1] }, { ...one, text: [4] }];
+  const answers = await generate(fakeDecoder(), 2, 24, [...variants, one]);
+  const texts = answers.map((answer) => (answer instanceof ImageError ? '' : answer.tokenIds.join()));
+  expect(new Set(texts).size).toBe(4);
+  expect(texts[4]).toBe(texts[0]);
+});
+
+test('a stop text ends a greedy row and a beam with the token that completes it', async () => {
+  const free = { image: [3], text: [2], maxNewTokens: 12 };
+  const written = expectedTokens([3, 2], 12);
+  const stopTexts = [
+    written
+      .slice(1, 3)
+      .map((id) => 'abcdefghijk'[id])
+      .join(''),
+  ];
+  const search = { kind: 'beams', beams: 3, lengthPenalty: 1 } as const;
+  const [row, beam] = await generate(fakeDecoder(), 6, 24, [
+    { ...free, stopTexts },
+    { ...free, stopTexts, search },
+  ]);
+  expect(row).toMatchObject({ tokenIds: written.slice(0, 3), finishReason: 'stop' });
+  if (beam === undefined || beam instanceof ImageError) throw new Error('the beams should write');
+  const text = beam.tokenIds.map((id) => 'abcdefghijk'[id]).join('');
+  const stop = stopTexts[0] ?? '';
+  expect(text.indexOf(stop) < 0 || text.endsWith(stop)).toBe(true);
+});
+
+test('an answer with more beams than there are rows is a mistake of the caller', async () => {
+  const search = { kind: 'beams', beams: 5, lengthPenalty: 1 } as const;
+  const asked = generate(fakeDecoder(), 4, 24, [{ image: [1], text: [2], maxNewTokens: 3, search }]);
+  await expect(asked).rejects.toThrow(RangeError);
+});
+
+test('a prompt of beams is read once, and NaN in one beam is that image’s error alone', async () => {
+  const decoder = fakeDecoder();
+  const search = { kind: 'beams', beams: 4, lengthPenalty: 1 } as const;
+  const broken: LanguageModel = {
+    ...decoder,
+    step: async (...given) => {
+      const logits = await decoder.step(...given);
+      return logits.fill(NaN, 6 * VOCAB, 7 * VOCAB); // a beam of the second answer
+    },
+  };
+  const [first, second] = await generate(broken, 8, 24, [
+    { image: [1], text: [2], maxNewTokens: 2, search },
+    { image: [3], text: [2], maxNewTokens: 2, search },
+  ]);
+  expect(decoder.prefills).toEqual([2]);
+  expect(first).toMatchObject({ finishReason: expect.any(String) });
+  expect(second).toMatchObject({ code: 'not-a-number' });
 });
 
 test('a row that ends gives its place to the next prompt while the others go on', async () => {

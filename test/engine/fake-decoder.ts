@@ -64,10 +64,11 @@ export function fakeDeclaration(
   };
 }
 
-/** Logits that are greatest for the one token that follows this history. */
+/** Logits that are greatest for the one token that follows this history; the others are a function of the history too, without ties. */
 export function logitsAfter(history: readonly number[]): number[] {
-  const next = nextToken(history);
-  return Array.from({ length: VOCAB }, (_, id) => (id === next ? 1 : 0));
+  const hash = hashOf(history);
+  const next = hash % VOCAB;
+  return Array.from({ length: VOCAB }, (_, id) => (id === next ? 1 : ((hash * 17 + id * 613) % 1013) / 1100));
 }
 
 /** A cache that holds the tokens themselves. */
@@ -88,7 +89,11 @@ class HistoryCache implements RowCache {
   }
 
   copyRow(from: number, to: number, length: number): void {
-    this.row(to).set(this.row(from).subarray(0, length));
+    this.copyPositions(from, to, 0, length);
+  }
+
+  copyPositions(from: number, to: number, start: number, end: number): void {
+    this.row(to).set(this.row(from).subarray(start, end), start);
   }
 }
 
@@ -98,7 +103,11 @@ function keys(cache: RowCache, row: number): Float32Array {
 
 /** A mixing function over the whole history: any wrong position or row changes what follows. */
 export function nextToken(history: readonly number[]): number {
-  return history.reduce((hash, token) => (hash * 31 + token * 7 + 3) % 1009, 17) % VOCAB;
+  return hashOf(history) % VOCAB;
+}
+
+function hashOf(history: readonly number[]): number {
+  return history.reduce((hash, token) => (hash * 31 + token * 7 + 3) % 1009, 17);
 }
 
 /** What the fake writes after a prompt, by the definition and without a batch. */

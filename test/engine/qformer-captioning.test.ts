@@ -14,7 +14,7 @@ const SEP = 102;
 
 type Case = {
   image: number;
-  options: { maxNewTokens: number; minNewTokens: number };
+  options: { maxNewTokens: number; minNewTokens: number; beams?: number };
   ids: number[];
   finishReason: string;
 };
@@ -33,7 +33,8 @@ beforeAll(async () => {
   const { language, numImageTokens } = built.pack.declaration;
   if (language === undefined) throw new Error('the pack should describe its language model');
   decoder = await QFormerDecoder.load(built.pack.directory, language, numImageTokens, 1);
-  ({ cases } = JSON.parse(await readFile(join(built.fixture, 'golden.json'), 'utf8')) as { cases: Case[] });
+  const record = JSON.parse(await readFile(join(built.fixture, 'golden.json'), 'utf8')) as { cases: Case[] };
+  cases = record.cases.filter(({ options }) => options.beams === undefined);
 });
 
 afterAll(async () => {
@@ -54,7 +55,8 @@ async function write(some: readonly Case[], rows: number): Promise<(GeneratedRow
       imageTokens: imageTokens[image] ?? new Float32Array(),
       segments: [null, [DEC]],
       options: {
-        ...options,
+        maxNewTokens: options.maxNewTokens,
+        minNewTokens: options.minNewTokens,
         repetitionPenalty: 1,
         noRepeatNgram: 0,
         eosTokenIds: [SEP],

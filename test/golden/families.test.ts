@@ -156,19 +156,23 @@ describe.each(cases)('%s', (_, { family, sources, config, golden: goldenFolder }
     report = await checkGolden(await readPack(directory), golden, 1);
   });
 
-  test('every stage is within the tolerances of the record, 1e-4 for hidden states and 5e-4 for logits', () => {
+  test('every stage is within the tolerances of the record: 1e-4 for hidden states, 5e-4 for logits, 1e-3 for beam scores', () => {
     for (const { stage, largest, tolerance, ok } of report.stages) {
       expect(ok, `${stage} differs by ${largest}, allowed are ${tolerance}`).toBe(true);
     }
-    expect(report.stages.map(({ stage }) => stage)).toEqual(
-      stages.filter((stage) => stage !== 'step logits' || golden.probes.some(({ forcedIds }) => forcedIds.length > 0)),
+    const recorded = stages.filter(
+      (stage) => stage !== 'step logits' || golden.probes.some(({ forcedIds }) => forcedIds.length > 0),
     );
+    if (golden.cases.some(({ score }) => score !== undefined)) recorded.push('beam scores');
+    expect(report.stages.map(({ stage }) => stage)).toEqual(recorded);
   });
 
-  test('prompt ids, and ids and texts of everything that is decoded greedily, are equal in every way of running', () => {
+  test('prompt ids, and ids and texts of everything that is decoded, are equal in every way of running', () => {
+    expect(report.notRun.size).toBe(0);
     for (const { name, different } of report.runs) expect(different, name).toEqual([]);
     const turns = golden.conversations.reduce((sum, conversation) => sum + conversation.turns.length, 0);
-    const greedy = golden.cases.filter(({ options }) => options.others.length === 0).length;
+    const greedy = golden.cases.filter(({ options }) => options.beams === 1).length;
+    const beams = golden.cases.length - greedy;
     const checked = {
       'prompt ids': golden.prompts.length,
       'text ids': golden.texts.length,
@@ -176,6 +180,9 @@ describe.each(cases)('%s', (_, { family, sources, config, golden: goldenFolder }
       'greedy, alone': greedy,
       'greedy, in a batch of 16': greedy,
       'greedy, reversed, continuous batch of 5': greedy,
+      'beams, alone': beams,
+      'beams, in a batch of 16': beams,
+      'beams, reversed, continuous batch of 5': beams,
       conversations: turns,
     };
     expect(Object.fromEntries(report.runs.map((run) => [run.name, run.checked]))).toEqual(

@@ -47,7 +47,9 @@ describe.each(PRECISIONS)('%s', (precision, leastCosine) => {
         config: name.startsWith('hf-') ? undefined : join(fixture(name), 'architecture.json'),
       });
       expect(family).toBeDefined();
-      report = await checkGolden(await readPack(directory), await readGoldenFolder(fixture(name)), 1, 1000);
+      const golden = await readGoldenFolder(fixture(name));
+      const greedy = golden.cases.filter(({ options }) => options.beams === 1);
+      report = await checkGolden(await readPack(directory), { ...golden, cases: greedy }, 1, 1000);
     });
 
     test('every answer is the same alone, in a batch of 16, and in reverse order through five rows', () => {

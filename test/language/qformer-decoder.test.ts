@@ -24,7 +24,7 @@ let reference: (name: string) => Float32Array;
 let prefixes: Float32Array[];
 /** Captions with `[DEC]` in front, one per image, and the reference's logits after each of their tokens. */
 let captions: { ids: number[]; logits: Float32Array[] }[];
-let cases: { image: number; options: { maxNewTokens: number; minNewTokens: number }; ids: number[] }[];
+let cases: { image: number; options: { maxNewTokens: number; minNewTokens: number; beams?: number }; ids: number[] }[];
 
 beforeAll(async () => {
   built = await buildFirstStagePack('lavis-blip2-qformer');
@@ -40,7 +40,7 @@ beforeAll(async () => {
     texts: { ids: number[] }[];
     cases: typeof cases;
   };
-  cases = record.cases;
+  cases = record.cases.filter(({ options }) => options.beams === undefined);
   const padded = rowsOf(reference('itg.logits_teacher_forced'), IMAGES);
   captions = record.texts.map(({ ids: [, ...text] }, image) => {
     const rows = rowsOf(padded[image] ?? new Float32Array(), 18);

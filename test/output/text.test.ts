@@ -11,11 +11,20 @@ test('an answer follows its question', () => {
   );
 });
 
+test('a text follows its image with both scores; where images are ranked for a text, it leads', () => {
+  const match = { schema: 1, image: 'a.jpg', text: 'a dog', itm: 0.966, itc: -0.414 } as const;
+  expect(text.encode(match)).toBe('a.jpg: a dog  itm 97 %  itc -0.41\n');
+  expect(text.encode({ ...match, rank: 2 })).toBe('a dog: 2. a.jpg  itm 97 %  itc -0.41\n');
+});
+
 test('a failure has its line, with the question it was asked', () => {
   const error = { code: 'empty-file', message: 'the file is empty.' } as const;
   expect(text.encode({ schema: 1, image: 'a.jpg', error })).toBe('a.jpg: error: the file is empty.\n');
   expect(text.encode({ schema: 1, image: 'a.jpg', question: 'Who?', error })).toBe(
     'a.jpg: Who?: error: the file is empty.\n',
+  );
+  expect(text.encode({ schema: 1, image: 'a.jpg', text: 'a dog', error })).toBe(
+    'a.jpg: a dog: error: the file is empty.\n',
   );
 });
 

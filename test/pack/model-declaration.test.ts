@@ -39,6 +39,27 @@ test('a declaration that is written is read back the same', () => {
   expect(formatModelDeclaration(parseModelDeclaration(text, 'model.json'))).toBe(text);
 });
 
+const withMatchingText = (matchingText: Json): string =>
+  JSON.stringify({ ...(JSON.parse(text) as object), matching_text: matchingText });
+
+describe('how texts are prepared for matching', () => {
+  const matching = { ...declaration, matchingText: { textProcessor: 'blip_caption', maxTxtLen: 32 } } as const;
+  test('is read back as it was written', () => {
+    const written = formatModelDeclaration(matching);
+    expect(JSON.parse(written)).toMatchObject({ matching_text: { text_processor: 'blip_caption', max_txt_len: 32 } });
+    expect(parseModelDeclaration(written, 'model.json')).toEqual(matching);
+  });
+
+  test.each([
+    [{ text_processor: 'clip', max_txt_len: 32 }, 'matching_text.text_processor should be'],
+    [{ text_processor: 'none' }, 'matching_text.max_txt_len should be'],
+    [{ text_processor: 'none', max_txt_len: 2 }, 'matching_text.max_txt_len should be at least 3'],
+    [{ text_processor: 'none', max_txt_len: 32, words: 50 }, 'words'],
+  ])('%j is refused', (value, message) => {
+    expect(() => parseModelDeclaration(withMatchingText(value), 'model.json')).toThrow(message);
+  });
+});
+
 test('the file spells its keys as the published configs do', () => {
   for (const name of ['image.image_mean', 'language.max_position_embeddings', 'num_image_tokens', 'files.0.sha256']) {
     expect(ways.map((entry) => entry.name)).toContain(name);

@@ -10,8 +10,7 @@ import { answer, FakeModel, IMAGE } from './fake-model.ts';
 
 const SETTINGS: Settings = {
   task: { kind: 'caption', prompt: undefined },
-  maxNewTokens: 30,
-  minNewTokens: 0,
+  decoding: { maxNewTokens: 30, minNewTokens: 0, repetitionPenalty: 1, noRepeatNgram: 0 },
   maxPixels: 1000,
   details: false,
   decoders: 3,

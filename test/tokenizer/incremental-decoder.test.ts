@@ -32,7 +32,24 @@ describe.each(NAMES)('a text decoded id by id with %s', async (name) => {
 
   test('is the text of all ids together where they are bytes, spaces, apostrophes and special tokens', () => {
     // Ids of these texts cut anywhere: what a neighbour can change about a text.
-    const texts = [' ', '  ', " '", "'", " 's", " n't", " 've", ' .', '.', 'n', '\n', 'é', '漢', '👩‍👧', '\u{1F600}', 'a'];
+    const texts = [
+      ' ',
+      '  ',
+      " '",
+      "'",
+      " 's",
+      " n't",
+      " 've",
+      ' .',
+      '.',
+      'n',
+      '\n',
+      'é',
+      '漢',
+      '👩‍👧',
+      '\u{1F600}',
+      'a',
+    ];
     const awkward = texts.flatMap((text) => tokenizer.encode(text, { addSpecialTokens: true }));
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...awkward), seldom), (ids) => {

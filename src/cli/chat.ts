@@ -1,0 +1,44 @@
+/** `minigpt chat`: a conversation about one image. */
+import { Option, type Command } from 'commander';
+import { DEFAULT_MAX_PIXELS } from './input-options.ts';
+import { wholeNumber } from './whole-number.ts';
+
+/** As typed. */
+export type ChatFlags = {
+  model?: string;
+  threads?: number;
+  maxNewTokens?: number;
+  maxPixels: number;
+  showPrompt?: boolean;
+  details?: boolean;
+  format?: 'text' | 'jsonl';
+  debug?: boolean;
+};
+
+export function addChatCommand(program: Command): void {
+  program
+    .command('chat')
+    .description('talk about one image')
+    .argument('<image>', 'the image to talk about')
+    .option('--model <id|path>', 'the model pack to use (default: MINIGPT_MODEL, else "nano")')
+    .option('--threads <n>', 'threads for the model (default: one per core)', wholeNumber(1, 512))
+    .option('--max-new-tokens <n>', "end an answer after this many tokens (default: the model's)", wholeNumber(1))
+    .option('--max-pixels <n>', 'refuse larger images before decoding them', wholeNumber(1), DEFAULT_MAX_PIXELS)
+    .option('--show-prompt', 'write the exact text the model reads to stderr, before each answer')
+    .option('--details', 'add model, prompt, token ids, finish reason, score and seconds to each record')
+    .addOption(new Option('--format <format>', 'default: text on a terminal, else jsonl').choices(['text', 'jsonl']))
+    .option('--debug', 'show stack traces of errors')
+    .addHelpText('after', EXAMPLES)
+    .action(async (image: string, flags: ChatFlags) => {
+      const { runChat } = await import('./run-chat.ts');
+      process.exitCode = await runChat(image, flags);
+    });
+}
+
+const EXAMPLES = `
+On a terminal, type questions; /help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves.
+From a pipe, every line is a question.
+
+Examples:
+  minigpt chat photos/dog.jpg
+  minigpt chat photos/dog.jpg < questions.txt > answers.jsonl`;
