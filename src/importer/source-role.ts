@@ -30,7 +30,10 @@ export async function roleOf(source: CheckpointSource): Promise<SourceRole> {
       );
     }
     if (await hasTokenizer(source)) return { kind: 'tokenizer' };
-    throw new CheckpointError(source.path, 'expected weights (model.safetensors, pytorch_model.bin, or an index with its shards) or a tokenizer; found neither.');
+    throw new CheckpointError(
+      source.path,
+      'expected weights (model.safetensors, pytorch_model.bin, or an index with its shards) or a tokenizer; found neither.',
+    );
   }
   const config = await source.json('config.json');
   const modelType = config.string('model_type');

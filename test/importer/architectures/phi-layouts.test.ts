@@ -39,6 +39,18 @@ function rowsOf(tensor: TestTensor, role: number): TestTensor {
   return { shape: [rows, ...tensor.shape.slice(1)], values };
 }
 
+/** The name that a tensor had in the first published repository. */
+function originalName(name: string): string {
+  return name
+    .replace('model.embed_tokens', 'transformer.embd.wte')
+    .replace(/^model\.layers\.(\d+)\.input_layernorm/, 'transformer.h.$1.ln')
+    .replace(/^model\.layers\.(\d+)\.self_attn\.dense/, 'transformer.h.$1.mixer.out_proj')
+    .replace(/^model\.layers\.(\d+)\.self_attn\.query_key_value/, 'transformer.h.$1.mixer.Wqkv')
+    .replace(/^model\.layers\.(\d+)\.mlp/, 'transformer.h.$1.mlp')
+    .replace('model.final_layernorm', 'lm_head.ln')
+    .replace(/^lm_head\.(weight|bias)$/, 'lm_head.linear.$1');
+}
+
 async function writePhi(
   name: string,
   tensors: Record<string, TestTensor>,
@@ -84,21 +96,12 @@ test('queries, keys and values apart, as in today’s repository', async () => {
 
 test('by role and under other names, as it was first published', async () => {
   const original: Record<string, TestTensor> = {};
-  const rename = (name: string): string =>
-    name
-      .replace('model.embed_tokens', 'transformer.embd.wte')
-      .replace(/^model\.layers\.(\d+)\.input_layernorm/, 'transformer.h.$1.ln')
-      .replace(/^model\.layers\.(\d+)\.self_attn\.dense/, 'transformer.h.$1.mixer.out_proj')
-      .replace(/^model\.layers\.(\d+)\.self_attn\.query_key_value/, 'transformer.h.$1.mixer.Wqkv')
-      .replace(/^model\.layers\.(\d+)\.mlp/, 'transformer.h.$1.mlp')
-      .replace('model.final_layernorm', 'lm_head.ln')
-      .replace(/^lm_head\.(weight|bias)$/, 'lm_head.linear.$1');
   for (const [name, tensor] of Object.entries(perHead)) {
     const joined = [0, 1, 2].map((role) => rowsOf(tensor, role).values);
     const byRole = name.includes('query_key_value')
       ? { shape: tensor.shape, values: Float32Array.from(joined.flatMap((values) => [...values])) }
       : tensor;
-    original[rename(name)] = byRole;
+    original[originalName(name)] = byRole;
   }
   const config = {
     model_type: 'phi-msft',

@@ -25,6 +25,17 @@ function counting(name: string, shape: readonly number[], first = 0): Weight {
   );
 }
 
+/** A weight that is stored in half precision. */
+function half(name: string, values: readonly number[]): Weight {
+  const rounded = float16ToFloat32(float32ToFloat16(Float32Array.from(values)));
+  return { ...computedWeight(name, [values.length], rounded), dtype: 'F16' };
+}
+
+/** The nearest number in half precision. */
+function half1(value: number): number | undefined {
+  return float16ToFloat32(float32ToFloat16(Float32Array.of(value)))[0];
+}
+
 /** Every stretch of a weight is what the whole has there. */
 async function expectStretchesOf(weight: Weight, whole: Float32Array): Promise<void> {
   expect(await readAll(weight)).toEqual(whole);
@@ -72,11 +83,6 @@ test('a low-rank adaptation is the base plus the scaled product of its factors',
 });
 
 describe('a published difference', () => {
-  const half = (name: string, values: number[]): Weight => {
-    const rounded = float16ToFloat32(float32ToFloat16(Float32Array.from(values)));
-    return { ...computedWeight(name, [values.length], rounded), dtype: 'F16' };
-  };
-
   test('is added in half precision where both are stored so', async () => {
     const sum = addDelta(half('w', [1, 2048, 0.1]), half('w', [0.0001, 1.5, 0.2]));
     const exact = [1 + Number(half1(0.0001)), 2048 + 1.5, Number(half1(0.1)) + Number(half1(0.2))];
@@ -88,10 +94,6 @@ describe('a published difference', () => {
     const sum = addDelta(counting('w', [2], 0.5), half('w', [1, 2]));
     expect(await readAll(sum)).toEqual(Float32Array.of(1.5, 3.5));
   });
-
-  function half1(value: number): number | undefined {
-    return float16ToFloat32(float32ToFloat16(Float32Array.of(value)))[0];
-  }
 });
 
 test('pieces hold whole rows and are the weight in order', async () => {
