@@ -68,7 +68,7 @@ export async function checkDecoding(
     return cases.map((one, index) => ({
       wanted: one,
       result: results[index],
-      check: check(one, results[index], golden),
+      check: checkCase(one, results[index], golden),
     }));
   };
   const runs: GoldenRun[] = [];
@@ -160,7 +160,7 @@ export async function checkConversations(
   return [
     goldenRun(
       'conversations',
-      wanted.map((one, index) => check(one, results[index], golden)),
+      wanted.map((one, index) => checkCase(one, results[index], golden)),
     ),
   ];
 }
@@ -229,7 +229,7 @@ async function generate(
   return results;
 }
 
-function check(wanted: Wanted, result: GeneratedRow | ImageError | undefined, golden: Golden): CaseCheck {
+function checkCase(wanted: Wanted, result: GeneratedRow | ImageError | undefined, golden: Golden): CaseCheck {
   const image = golden.images[wanted.image] ?? '';
   const prompt = wanted.prompt.segments.join('');
   if (result === undefined || result instanceof ImageError) {

@@ -67,7 +67,7 @@ describe('a command line that makes no sense is refused with exit code 2', () =>
     expect([stdout, code]).toEqual(['', 2]);
   });
 
-  test.each(['--resume', '--overwrite', '--sidecar', '--html', '--beams', '--device', '--shard', '--sample', '--bom'])(
+  test.each(['--resume', '--overwrite', '--sidecar', '--html', '--device', '--shard', '--bom'])(
     'what is not there yet is not silently accepted: %s',
     async (option) => {
       const { stderr, code } = await minigpt(folder, ['caption', '.', option]);

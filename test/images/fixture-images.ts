@@ -1,9 +1,10 @@
 /** The image fixtures and their goldens, as the tests of this folder need them. */
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { onTestFinished } from 'vitest';
 import { SafetensorsFile } from '../../src/importer/read/safetensors.ts';
 
@@ -35,9 +36,20 @@ export function decodedFixture(name: string): string {
   return join(FOLDER, 'decoded', `${name}.png`);
 }
 
-/** All tensors of a fixture file. */
+/** All tensors of a fixture file, which lies there packed with gzip. */
 export async function readTensors(name: string): Promise<Map<string, Uint8Array>> {
-  const file = await SafetensorsFile.open(join(FOLDER, name));
+  const folder = await mkdtemp(join(tmpdir(), 'minigpt-'));
+  try {
+    const path = join(folder, name);
+    await writeFile(path, gunzipSync(await readFile(join(FOLDER, `${name}.gz`))));
+    return await tensorsOf(path);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function tensorsOf(path: string): Promise<Map<string, Uint8Array>> {
+  const file = await SafetensorsFile.open(path);
   try {
     const tensors = new Map<string, Uint8Array>();
     for (const tensor of file.tensors.values()) tensors.set(tensor.name, await file.read(tensor));

@@ -119,6 +119,10 @@ const limits = fc
 
 const PLAIN: RowLimits = { maxNewTokens: 8, eosTokenIds: [EOS], stopRules: [], filters: [], score: true };
 
+function banAllButTwo(logits: Float32Array): void {
+  logits.fill(-Infinity, 2);
+}
+
 describe('a search', () => {
   test('finds what the rules find, for any number of beams, length penalty, filters and stop sequences', () => {
     fc.assert(
@@ -170,11 +174,8 @@ describe('a search', () => {
   });
 
   test('goes on with fewer beams where filters leave fewer tokens than there are beams', () => {
-    const only = (logits: Float32Array): void => {
-      logits.fill(-Infinity, 2);
-    };
     const how = { vocabSize: 14, seed: 9, beams: 5, lengthPenalty: 1, bound: 'candidates' } as const;
-    const { written, end } = run({ ...PLAIN, maxNewTokens: 4, filters: [only] }, how);
+    const { written, end } = run({ ...PLAIN, maxNewTokens: 4, filters: [banAllButTwo] }, how);
     expect(written.tokenIds.every((tokenId) => tokenId < 2)).toBe(true);
     expect(['stop', 'length']).toContain(end);
   });

@@ -42,11 +42,11 @@ test('the ranking is decided when it is full and its worst is at least as good a
 });
 
 test('a negative length penalty favours short answers, a positive one long ones', () => {
-  const best = (penalty: number): number | undefined => {
+  const lengths = [-1, 0, 1].map((penalty) => {
     const finished = new FinishedBeams(2, penalty);
     finished.add([1, 2], -2, true);
     finished.add([1, 2, 3, 4], -3, true);
     return finished.best?.tokenIds.length;
-  };
-  expect([-1, 0, 1].map(best)).toEqual([2, 2, 4]);
+  });
+  expect(lengths).toEqual([2, 2, 4]);
 });

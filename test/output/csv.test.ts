@@ -45,11 +45,11 @@ describe('columns', () => {
       model: 'nano@0123456789ab',
       prompt: '<image>',
       tokenIds: [5, 6, 2],
-      finishReason: 'stop',
+      finishReason: 'stop' as const,
       score: -1.5,
       seconds: 0.25,
-    } as const;
-    expect(format.encode({ schema: 1, image: 'a.jpg', caption: 'a dog', ...details, tokenIds: [5, 6, 2] })).toBe(
+    };
+    expect(format.encode({ schema: 1, image: 'a.jpg', caption: 'a dog', ...details })).toBe(
       'a.jpg,a dog,,nano@0123456789ab,<image>,5 6 2,stop,-1.5,0.25,\r\n',
     );
     expect(format.encode({ schema: 1, image: 'a.jpg', caption: 'a dog', ...details, beamScore: -0.5 })).toBe(

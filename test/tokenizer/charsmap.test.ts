@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Charsmap } from '../../src/tokenizer/charsmap.ts';
 import { TOKENIZERS } from './tokenizer-fixtures.ts';
 
-const published = JSON.parse(readFileSync(join(TOKENIZERS, 'blip2-flan-t5-xl', 'tokenizer.json'), 'utf8')) as {
+const published = JSON.parse(
+  gunzipSync(readFileSync(join(TOKENIZERS, 'blip2-flan-t5-xl', 'tokenizer.json.gz'))).toString(),
+) as {
   normalizer: { normalizers: [{ precompiled_charsmap: string }] };
 };
 const base64 = published.normalizer.normalizers[0].precompiled_charsmap;

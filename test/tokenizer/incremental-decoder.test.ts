@@ -1,23 +1,17 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { StreamReplacement } from '../../src/tokenizer/stream-replacement.ts';
 import { loadTokenizer, type Tokenizer } from '../../src/tokenizer/tokenizer.ts';
-import { TOKENIZERS } from './tokenizer-fixtures.ts';
-
-/** Folders without a tokenizer.json are for the importer. */
-const NAMES = readdirSync(TOKENIZERS, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory() && readdirSync(join(TOKENIZERS, entry.name)).includes('tokenizer.json'))
-  .map(({ name }) => name);
+import { TOKENIZER_NAMES, tokenizerOf, TOKENIZERS } from './tokenizer-fixtures.ts';
 
 function piecesOf(tokenizer: Tokenizer, ids: readonly number[]): string[] {
   const decoder = tokenizer.startDecoding();
   return [...ids.map((id) => decoder.add(id)), decoder.end()];
 }
 
-describe.each(NAMES)('a text decoded id by id with %s', async (name) => {
-  const tokenizer = await loadTokenizer(join(TOKENIZERS, name));
+describe.each(TOKENIZER_NAMES)('a text decoded id by id with %s', async (name) => {
+  const tokenizer = await tokenizerOf(name);
   const id = fc.integer({ min: 0, max: tokenizer.tokenCount + 2 });
   const seldom = { maxLength: 40 };
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PackError } from '../../src/errors.ts';
 import { loadTokenizer } from '../../src/tokenizer/tokenizer.ts';
-import { readEdgeCases, readGolden, TOKENIZERS } from './tokenizer-fixtures.ts';
+import { readEdgeCases, readGolden, tokenizerOf, TOKENIZERS } from './tokenizer-fixtures.ts';
 
 const golden = readGolden();
 const edgeCases = readEdgeCases();
@@ -13,7 +13,7 @@ const edgeCases = readEdgeCases();
 const NAMES = ['blip2-opt-2.7b', 'blip2-flan-t5-xl', 'tiny-llama', 'tiny-t5', 'tiny-bert', 'tiny-opt'];
 
 describe.each(NAMES)('the tokenizer %s', async (name) => {
-  const tokenizer = await loadTokenizer(join(TOKENIZERS, name));
+  const tokenizer = await tokenizerOf(name);
   const texts = golden.encode[name] ?? [];
   const sequences = golden.decode[name] ?? [];
 
@@ -64,7 +64,7 @@ describe('the vocabulary', () => {
     ['tiny-bert', 431],
     ['phi-2', 572],
   ])('of %s has %i tokens, and ids behind them are padding', async (name, count) => {
-    const tokenizer = await loadTokenizer(join(TOKENIZERS, name));
+    const tokenizer = await tokenizerOf(name);
     expect(tokenizer.tokenCount).toBe(count);
     expect(tokenizer.decode([count])).toBe('');
   });
