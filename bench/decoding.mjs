@@ -6,7 +6,7 @@
  *     npm run build
  *     node bench/decoding.mjs /tmp/bench-photos/small --images 48 --repetitions 3
  *
- * Prints a table of medians and writes every single number to bench/runs/DATE-MACHINE/decoding.json.
+ * Prints a table of medians and writes every single number to bench/runs/DATE-MACHINE/decoding.json, for another model than nano decoding-ID.json.
  */
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { loadavg } from 'node:os';
@@ -171,5 +171,6 @@ const record = {
   table,
   measurements,
 };
-await writeFile(join(target, 'decoding.json'), `${JSON.stringify(record, null, 2)}\n`);
-console.log(join(target, 'decoding.json'));
+const file = join(target, options.model === 'nano' ? 'decoding.json' : `decoding-${pack.declaration.id}.json`);
+await writeFile(file, `${JSON.stringify(record, null, 2)}\n`);
+console.log(file);

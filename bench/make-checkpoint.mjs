@@ -365,12 +365,14 @@ async function writeValues(file, { shape, kind }, dtype) {
 /** Half precision, rounded towards zero, which is near enough for random numbers. @param {Float32Array} values */
 function halves(values) {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(bits, (word) => {
+  const rounded = new Uint16Array(bits.length);
+  for (let i = 0; i < bits.length; i++) {
+    const word = bits[i] ?? 0;
+    const sign = (word >>> 16) & 0x8000;
     const exponent = ((word >>> 23) & 0xff) - 112;
-    return exponent <= 0
-      ? (word >>> 16) & 0x8000
-      : ((word >>> 16) & 0x8000) | (exponent << 10) | ((word >>> 13) & 0x3ff);
-  });
+    rounded[i] = exponent <= 0 ? sign : sign | (exponent << 10) | ((word >>> 13) & 0x3ff);
+  }
+  return rounded;
 }
 
 /** @param {number[]} shape */
