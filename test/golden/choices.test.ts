@@ -62,24 +62,21 @@ async function answer(
   prompts: readonly PromptIds[],
   eosTokenIds: readonly number[],
 ): Promise<GeneratedRow[][]> {
-  const results: GeneratedRow[][] = [];
-  const loop = new InferenceLoop(encoder, language, { batchSize, groupSize: 1 }, (answered) => {
-    results[answered.id] = answered.results.map((result) => {
-      if ('error' in result) throw new Error(result.error.message);
-      return result;
-    });
-    if (Object.keys(results).length === images.length) resolve();
-  });
-  let resolve = (): void => {};
-  const done = new Promise<void>((resolved) => {
-    resolve = resolved;
-  });
   const options = { ...OPTIONS, eosTokenIds, stopSequences: [] };
-  for (const [id, pixelValues] of images.entries())
-    loop.add({ id, pixelValues: pixelValues.slice(), prompts, options });
-  await done;
-  await loop.close();
-  return results;
+  return new Promise((resolve, reject) => {
+    const answered: GeneratedRow[][] = [];
+    let open = images.length;
+    const loop = new InferenceLoop(encoder, language, { batchSize, groupSize: 1 }, ({ id, results }) => {
+      const rows = results.flatMap((result) => ('error' in result ? [] : result));
+      if (rows.length < results.length) reject(new Error('every prompt should have an answer'));
+      answered[id] = rows;
+      open--;
+      if (open === 0) loop.close().then(() => resolve(answered), reject);
+    });
+    for (const [id, pixelValues] of images.entries()) {
+      loop.add({ id, pixelValues: pixelValues.slice(), prompts, options });
+    }
+  });
 }
 
 describe.each(cases)('$fixture', ({ fixture, question, prompt: promptText, images, choices }) => {
