@@ -113,7 +113,7 @@ describe.each(MODELS)('of a model %s, given answers', (_, model, start) => {
     const [result] = await ask(language, rowsPerAnswer({ search }), [{ image: [3, 1], text: [2], search }]);
     if (result === undefined || result instanceof ImageError) throw new Error('there should be an answer');
     expect(language.prefills).toEqual([1]);
-    expect(new Set(language.steps)).toEqual(new Set([16]));
+    expect(new Set(language.steps)).toEqual(new Set([8]));
     expect(result.choices?.logProbabilities).toHaveLength(300);
     for (const [index, answer] of continuations.entries())
       expect(result.choices?.logProbabilities[index]).toBeCloseTo(sumOf([3, 1, 2, ...start], answer), 5);
