@@ -1,21 +1,28 @@
 /** `minigpt ask`: one answer per image and question. */
 import { InvalidArgumentError, type Command } from 'commander';
+import { addChoiceOptions, resolveChoices, type ChoiceOptions } from './choice-options.ts';
 import { addInputOptions, collect } from './input-options.ts';
 import { addDecodingOptions } from './decoding-options.ts';
 import { addModelOptions } from './model-options.ts';
 import { addOutputOptions } from './output-options.ts';
 import type { RunOptions } from './settings.ts';
 
+/** As typed. */
+type AskOptions = RunOptions & ChoiceOptions & { question: string[] };
+
 export function addAskCommand(program: Command): void {
   const command = program.command('ask').description('answer questions about each image');
   addInputOptions(command).requiredOption('-q, --question <text>', 'what to ask; may be repeated', collectQuestion);
+  addChoiceOptions(command);
   addModelOptions(command);
   addDecodingOptions(command);
   addOutputOptions(command, '--quiet')
     .addHelpText('after', EXAMPLES)
-    .action(async (paths: string[], options: RunOptions & { question: string[] }) => {
+    .action(async (paths: string[], options: AskOptions) => {
+      const choices = resolveChoices(options);
       const { runCommand } = await import('./run-command.ts');
-      process.exitCode = await runCommand({ kind: 'ask', questions: options.question }, paths, options);
+      const task = { kind: 'ask', questions: options.question, ...(choices === undefined ? {} : { choices }) } as const;
+      process.exitCode = await runCommand(task, paths, options);
     });
 }
 
@@ -27,4 +34,6 @@ function collectQuestion(question: string, previous?: string[]): string[] {
 const EXAMPLES = `
 Examples:
   minigpt ask photos/ -q "What is the animal doing?"
-  minigpt ask photos/ -q "How many people are there?" -q "What is the weather like?" -o answers.csv`;
+  minigpt ask photos/ -q "How many people are there?" -q "What is the weather like?" -o answers.csv
+  minigpt ask photos/ -q "Is there a dog in the photo?" --yes-no
+  minigpt ask photos/ -q "Where is it?" --choices "kitchen,street,forest" --scores -o places.jsonl`;

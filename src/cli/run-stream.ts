@@ -45,13 +45,13 @@ export type PreparedRun<Model extends Closable> = {
  */
 export async function runStream<Model extends Closable>(
   kind: RecordKind,
-  options: OutputOptions,
+  options: OutputOptions & { scores?: boolean },
   prepare: (terminal: Terminal) => Promise<PreparedRun<Model>>,
 ): Promise<number> {
   const began = performance.now();
   const terminal = new Terminal(process.stderr);
   const output = chooseOutput(options);
-  const { debug = false, quiet = false, verbose = false, details = false } = options;
+  const { debug = false, quiet = false, verbose = false, details = false, scores = false } = options;
   const toTerminal = output === undefined && process.stdout.isTTY;
   const format = chooseFormat(options, toTerminal);
   const progress = await makeProgress(options, terminal);
@@ -78,7 +78,7 @@ export async function runStream<Model extends Closable>(
 
     const destination =
       output === undefined ? new StreamDestination(process.stdout, 'standard output') : new FileDestination(output);
-    const writer = new RecordWriter(format, { kind, details }, destination);
+    const writer = new RecordWriter(format, { kind, details, scores }, destination);
     const failuresInResults = toTerminal && process.stderr.isTTY && format === 'text';
     const told = { resultsOnTerminal: toTerminal, failuresInResults, debug };
     try {

@@ -2,11 +2,13 @@
 import { availableParallelism } from 'node:os';
 import { rowsPerAnswer, type AnswerOptions, type LoadOptions } from '../engine/model.ts';
 import { UsageError } from '../errors.ts';
+import { rowsForChoices } from '../language/forced-choices.ts';
 import { bytesPerRow } from '../language/kv-cache-size.ts';
 import { formatOfFile, type OutputFormat } from '../output/output-format.ts';
 import type { ModelDeclaration } from '../pack/model-declaration.ts';
 import type { Settings, Task } from '../pipeline/settings.ts';
 import type { PromptFamily } from '../prompt/prompt-family.ts';
+import type { ChoiceOptions } from './choice-options.ts';
 import { resolveDecoding, type DecodingOptions } from './decoding-options.ts';
 import type { InputOptions } from './input-options.ts';
 import type { ModelOptions } from './model-options.ts';
@@ -14,7 +16,7 @@ import type { OutputOptions } from './output-options.ts';
 import type { ProgressChoice } from './progress.ts';
 
 /** Everything `caption` and `ask` share, as typed. */
-export type RunOptions = InputOptions & ModelOptions & DecodingOptions & OutputOptions;
+export type RunOptions = InputOptions & ModelOptions & DecodingOptions & OutputOptions & Pick<ChoiceOptions, 'scores'>;
 
 /** With more rows than this a step takes longer in proportion: measured, a row of a step costs 0.36 ms among 16, 0.25 among 32 and among 48. */
 const AUTO_BATCH_SIZE = 32;
@@ -92,7 +94,9 @@ export function chooseLoadOptions(
 ): LoadOptions {
   const { language, numImageTokens } = model;
   const answers = images * (task.kind === 'ask' ? task.questions.length : 1);
-  const rows = rowsPerAnswer(decoding);
+  const choices = task.kind === 'ask' ? task.choices : undefined;
+  const rows = choices === undefined ? rowsPerAnswer(decoding) : rowsForChoices(choices.length);
+  const answerTokens = choices === undefined ? decoding.maxNewTokens : mostTokens(choices);
   const rowBytes =
     language === undefined
       ? 0
@@ -100,7 +104,7 @@ export function chooseLoadOptions(
           layers: language.numHiddenLayers,
           heads: language.numKeyValueHeads,
           headDim: language.headDim,
-          maxLength: numImageTokens + USUAL_PROMPT_TOKENS + decoding.maxNewTokens,
+          maxLength: numImageTokens + USUAL_PROMPT_TOKENS + answerTokens,
         });
   const fitting = Math.max(Math.floor(AUTO_CACHE_BYTES / Math.max(rowBytes * rows, 1)), 1);
   return {
@@ -108,6 +112,11 @@ export function chooseLoadOptions(
     images,
     batchSize: options.batchSize === 'auto' ? Math.min(AUTO_BATCH_SIZE, fitting, answers) : options.batchSize,
   };
+}
+
+/** No token stands for less than a byte, and the end of an answer has few. */
+function mostTokens(choices: readonly string[]): number {
+  return Math.max(...choices.map((choice) => Buffer.byteLength(choice))) + 2;
 }
 
 /**
@@ -142,6 +151,7 @@ export function resolveSettings(
     decoding: { ...decoding, maxNewTokens, minNewTokens },
     maxPixels: options.maxPixels,
     details: options.details === true,
+    scores: options.scores === true,
     decoders: decoderCount(),
   };
 }

@@ -1,6 +1,7 @@
 /** From the options of an answer to the one who chooses its tokens: the only place that knows every strategy. */
 import { BeamSearch } from '../language/beam-search.ts';
 import type { Chooser } from '../language/chooser.ts';
+import { ForcedChoices } from '../language/forced-choices.ts';
 import { GenerationState, type RowLimits } from '../language/generation-state.ts';
 import {
   banTokens,
@@ -29,6 +30,7 @@ export type AnswerStart = {
 
 export function newChooser(options: GenerationOptions, { length, room, key, decode }: AnswerStart): Chooser {
   const { maxNewTokens, eosTokenIds, score, search } = options;
+  if (search?.kind === 'choices') return new ForcedChoices(length, search);
   const limits: RowLimits = {
     maxNewTokens: Math.min(maxNewTokens, room),
     eosTokenIds,

@@ -6,10 +6,10 @@
  * rows computes each of them apart. So an answer is the same alone, in any batch and in any order.
  */
 import { ImageError } from '../errors.ts';
-import type { Chooser, FinishReason } from '../language/chooser.ts';
+import type { Chooser, FinishReason, JudgedChoices } from '../language/chooser.ts';
 import type { LanguageModel, RowCache, RowEmbeds } from '../language/language-model.ts';
 import { newChooser } from './choosers.ts';
-import { rowsPerAnswer, type GenerationOptions } from './model.ts';
+import { leastRoom, rowsPerAnswer, type GenerationOptions } from './model.ts';
 
 /** A prompt for one image, and who waits for its answer. */
 export type Job = {
@@ -29,6 +29,8 @@ export type GeneratedRow = {
   score: number;
   /** What beams are ranked by; only where there are beams. */
   beamScore?: number;
+  /** Only where the answer was chosen among given ones. */
+  choices?: JudgedChoices;
 };
 
 type ActiveAnswer = { job: Job; chooser: Chooser; promptLength: number };
@@ -112,7 +114,8 @@ export class ContinuousBatch {
       const row = await this.#embed(job);
       const { maxLength } = this.#cache;
       const room = this.#language.room(row.length, maxLength);
-      if (room < 1) job.resolve(promptTooLong(row.length, maxLength));
+      const needed = leastRoom(job.options);
+      if (room < needed) job.resolve(promptTooLong(row.length, needed, maxLength));
       else admitted.push({ job, row, room });
     }
     if (admitted.length === 0) return;
@@ -167,12 +170,13 @@ export class ContinuousBatch {
 
   async #step(): Promise<void> {
     const answers = [...this.#active];
+    const lengths = answers.map(({ chooser }) => lengthsBeforeStep(chooser));
     const logits = await this.#language.step(
       this.#cache,
       answers.flatMap(({ chooser }) => chooser.nextTokenIds),
-      answers.flatMap(({ chooser }) => Array.from({ length: chooser.rows }, () => chooser.length)),
+      lengths.flat(),
     ); // [B, V]
-    for (const { chooser } of answers) chooser.length++;
+    for (const [index, { chooser }] of answers.entries()) chooser.length = Math.max(...(lengths[index] ?? [])) + 1;
     this.#choose(answers, logits, ({ rows }) => rows);
   }
 
@@ -223,18 +227,24 @@ export class ContinuousBatch {
 }
 
 function result({ written }: Chooser, finishReason: FinishReason): GeneratedRow {
-  const { tokenIds, score, beamScore } = written;
-  return { tokenIds: [...tokenIds], finishReason, score, ...(beamScore === undefined ? {} : { beamScore }) };
+  const { tokenIds, ...facts } = written;
+  return { tokenIds: [...tokenIds], finishReason, ...facts };
+}
+
+/** Positions of each row of an answer. */
+function lengthsBeforeStep({ rows, length, keptLengths }: Chooser): readonly number[] {
+  return keptLengths ?? Array.from({ length: rows }, () => length);
 }
 
 function refuseToDecode(): never {
   throw new RangeError('a batch whose answers end with stop texts needs a tokenizer');
 }
 
-function promptTooLong(length: number, room: number): ImageError {
+function promptTooLong(length: number, needed: number, limit: number): ImageError {
+  const answer = needed === 1 ? 'an answer' : `an answer of ${needed} tokens`;
   return new ImageError(
     'prompt-too-long',
-    `image and prompt take ${length} positions, which leaves no room for an answer in the ${room} that the model reads. Shorten the prompt.`,
+    `image and prompt take ${length} positions, which leaves no room for ${answer} in the ${limit} that the model reads. Shorten the prompt.`,
   );
 }
 

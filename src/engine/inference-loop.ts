@@ -12,7 +12,7 @@ import type { ImageEncoder } from '../vision/image-encoder.ts';
 import { samplingKey } from './choosers.ts';
 import { ContinuousBatch, type GeneratedRow, type Job } from './continuous-batch.ts';
 import type { AnswerRequest, FailedAnswer } from './inference-messages.ts';
-import { rowsPerAnswer, type WritingTexts } from './model.ts';
+import { leastRoom, rowsPerAnswer, type GenerationOptions, type WritingTexts } from './model.ts';
 
 /** An idle model starts without the rest of a group when no image has come for this long. */
 const GROUP_PATIENCE_MS = 150;
@@ -155,15 +155,15 @@ export class InferenceLoop {
   #addPrompts(request: AnswerRequest, imageTokensOfPrompts: readonly Float32Array[]): void {
     const results: (GeneratedRow | FailedAnswer)[] = [];
     let open = request.prompts.length;
-    const isSampled = request.options.search?.kind === 'sampling';
-    request.prompts.forEach(({ segments }, index) => {
+    request.prompts.forEach(({ segments, continuations }, index) => {
+      const options = continuations === undefined ? request.options : judging(request.options, continuations);
       const imageTokens = imageTokensOfPrompts[index] as Float32Array;
       const imageTokenCount = imageTokens.length / this.#language.declaration.hiddenSize;
       const job: Job = {
         imageTokens,
         segments,
-        options: request.options,
-        ...(isSampled ? { key: samplingKey(request.pixelValues, segments) } : {}),
+        options,
+        ...(options.search?.kind === 'sampling' ? { key: samplingKey(request.pixelValues, segments) } : {}),
         resolve: (result) => {
           results[index] =
             result instanceof ImageError ? { error: { code: result.code, message: result.message } } : result;
@@ -172,8 +172,8 @@ export class InferenceLoop {
         },
       };
       const prompt = segments.reduce((sum, segment) => sum + (segment?.length ?? imageTokenCount), 0);
-      const positions = this.#language.positionsNeeded(prompt, request.options.maxNewTokens);
-      this.#prompts.push({ job, positions, rows: rowsPerAnswer(request.options) });
+      const positions = this.#language.positionsNeeded(prompt, options.maxNewTokens);
+      this.#prompts.push({ job, positions, rows: rowsPerAnswer(options) });
     });
   }
 
@@ -232,6 +232,12 @@ async function encodeRequests(encoder: RequestEncoder, requests: readonly Answer
     request,
     imageTokens: imageTokens.filter((_, pair) => images[pair] === image),
   }));
+}
+
+/** The options of an answer that is chosen among given ones. */
+function judging(options: GenerationOptions, continuations: readonly (readonly number[])[]): GenerationOptions {
+  const search = { kind: 'choices', continuations } as const;
+  return { ...options, maxNewTokens: leastRoom({ search }), search };
 }
 
 async function refuseTexts(): Promise<never> {

@@ -3,6 +3,8 @@ import { ImageError, PackError } from '../errors.ts';
 import { cutAtStopText } from '../language/stop-texts.ts';
 import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
 import { InferencePool, planPool } from './inference-pool.ts';
+import { chosenAnswer } from './choice-scores.ts';
+import { refuseLongChoices } from './choice-tokens.ts';
 import { loadTexts } from './load-texts.ts';
 import type { Answer, AnswerOptions, LoadOptions, Model, TokenizedPrompt, WritingTexts } from './model.ts';
 
@@ -48,8 +50,10 @@ class LoadedModel implements Model {
     return this.#texts.captionPrompt(prompt);
   }
 
-  questionPrompt(question: string): TokenizedPrompt {
-    return this.#texts.questionPrompt(question);
+  questionPrompt(question: string, choices?: readonly string[]): TokenizedPrompt {
+    const prompt = this.#texts.questionPrompt(question, choices);
+    refuseLongChoices(prompt, this.pack.declaration);
+    return prompt;
   }
 
   async answer(
@@ -59,7 +63,7 @@ class LoadedModel implements Model {
   ): Promise<(Answer | ImageError)[]> {
     const results = await this.#pool.answer({
       pixelValues,
-      prompts: prompts.map(({ segments, instruction }) => ({ segments, instruction })),
+      prompts: prompts.map(({ text: _shown, choices: _asGiven, ...ids }) => ids),
       options: {
         ...options,
         eosTokenIds: this.#language.eosTokenIds,
@@ -67,9 +71,14 @@ class LoadedModel implements Model {
         bannedFrom: this.#texts.tokenCount,
       },
     });
-    return results.map((result) => {
+    return results.map((result, index) => {
       if (result instanceof ImageError) return result;
       const { tokenIds, finishReason, score, beamScore } = result;
+      const prompt = prompts[index];
+      if (result.choices !== undefined && prompt !== undefined) {
+        const { text, scores: ofChoices } = chosenAnswer(prompt, result.choices);
+        return { text, tokenIds, finishReason, scores: ofChoices, ...(options.score ? { score } : {}) };
+      }
       const written = cutAtStopText(this.#texts.decode(tokenIds), options.stopTexts ?? []);
       const scores = beamScore === undefined ? { score } : { score, beamScore };
       return { text: this.#texts.cleanUp(written), tokenIds, finishReason, ...(options.score ? scores : {}) };

@@ -6,6 +6,7 @@ import type { Pack } from '../pack/model-declaration.ts';
 import { loadPromptFamily, type Prompt, type PromptFamily } from '../prompt/prompt-family.ts';
 import type { IncrementalDecoder } from '../tokenizer/incremental-decoder.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
+import { ChoiceTokens } from './choice-tokens.ts';
 import type { TokenizedPrompt, WritingTexts } from './model.ts';
 
 /** Longest instruction that the Q-Former was trained with; of a longer one the end is kept (LAVIS `max_txt_len`, truncation side left). */
@@ -17,12 +18,13 @@ export class ModelTexts implements WritingTexts {
   readonly stopSequences: readonly (readonly number[])[];
   readonly #tokenizer: Tokenizer;
   readonly #qformerTokenizer: Tokenizer | undefined;
+  readonly #choices: ChoiceTokens;
 
   private constructor(
     prompts: PromptFamily,
     tokenizer: Tokenizer,
     qformerTokenizer: Tokenizer | undefined,
-    directory: string,
+    { directory, declaration }: Pack,
   ) {
     this.prompts = prompts;
     this.#tokenizer = tokenizer;
@@ -32,10 +34,12 @@ export class ModelTexts implements WritingTexts {
       (token) => tokenizer.tokenId(token),
       join(directory, 'tokenizer.json'),
     );
+    this.#choices = new ChoiceTokens(tokenizer, declaration, this.stopSequences);
   }
 
   /** @throws PackError when a file is missing or damaged, or the pack has no language model. */
-  static async load({ directory, declaration }: Pack): Promise<ModelTexts> {
+  static async load(pack: Pack): Promise<ModelTexts> {
+    const { directory, declaration } = pack;
     const { promptFamily, readsInstruction } = declaration;
     if (promptFamily === undefined) throw new PackError(directory, 'this pack has no language model to speak to.');
     const [prompts, tokenizer, qformerTokenizer] = await Promise.all([
@@ -43,7 +47,7 @@ export class ModelTexts implements WritingTexts {
       loadTokenizer(directory),
       readsInstruction ? loadTokenizer(join(directory, 'qformer_tokenizer')) : undefined,
     ]);
-    return new ModelTexts(prompts, tokenizer, qformerTokenizer, directory);
+    return new ModelTexts(prompts, tokenizer, qformerTokenizer, pack);
   }
 
   /** Token ids of each text segment of a prompt, null for the image; and of the instruction where the Q-Former reads one. */
@@ -61,8 +65,11 @@ export class ModelTexts implements WritingTexts {
     return this.tokenize(this.prompts.caption(prompt));
   }
 
-  questionPrompt(question: string): TokenizedPrompt {
-    return this.tokenize(this.prompts.question(question));
+  questionPrompt(question: string, choices?: readonly string[]): TokenizedPrompt {
+    const prompt = this.tokenize(this.prompts.question(question));
+    return choices === undefined
+      ? prompt
+      : { ...prompt, choices, continuations: this.#choices.continue(prompt, choices) };
   }
 
   get tokenCount(): number {

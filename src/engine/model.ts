@@ -3,8 +3,10 @@
  */
 import type { ImageError } from '../errors.ts';
 import type { BeamSearchOptions } from '../language/beam-search.ts';
+import { rowsForChoices, type ChoicesOptions } from '../language/forced-choices.ts';
 import type { SamplingOptions } from '../language/sampling.ts';
 import type { Pack } from '../pack/model-declaration.ts';
+import type { ChoiceScore } from './choice-scores.ts';
 
 /** A prompt as it is sent to the model. */
 export type PromptIds = {
@@ -12,10 +14,15 @@ export type PromptIds = {
   segments: readonly (readonly number[] | null)[];
   /** Token ids of the instruction for the Q-Former; undefined where it reads none. */
   instruction: readonly number[] | undefined;
+  /** Token ids of each answer that is to be judged, with its end; absent where the model writes the answer itself. */
+  continuations?: readonly (readonly number[])[];
 };
 
-/** A prompt that is ready for the model, with what is shown to a user: the exact text, images as `<image>`. */
-export type TokenizedPrompt = PromptIds & { text: string };
+/**
+ * A prompt that is ready for the model, with what is shown to a user: the exact text, images as `<image>`, and the choices that `continuations`
+ * stand for.
+ */
+export type TokenizedPrompt = PromptIds & { text: string; choices?: readonly string[] };
 
 /** How a row is written; everything a loop over tokens must know. */
 export type GenerationOptions = {
@@ -32,7 +39,7 @@ export type GenerationOptions = {
   /** Whether `score` is wanted: it costs a pass over the vocabulary per token. */
   score: boolean;
   /** How tokens are chosen; greedily where it is absent. */
-  search?: BeamSearchOptions | SamplingOptions;
+  search?: BeamSearchOptions | SamplingOptions | ChoicesOptions;
   /** The row ends when its text holds one of these. */
   stopTexts?: readonly string[];
   /** Ids from here on are padding of the vocabulary and are never chosen; absent where it has none. */
@@ -41,11 +48,19 @@ export type GenerationOptions = {
 
 /** Rows of the cache that an answer takes. */
 export function rowsPerAnswer({ search }: Pick<GenerationOptions, 'search'>): number {
+  if (search?.kind === 'choices') return rowsForChoices(search.continuations.length);
   return search?.kind === 'beams' ? search.beams : 1;
 }
 
-/** What a caller decides of an answer; how it ends is the model's own. */
-export type AnswerOptions = Omit<GenerationOptions, 'eosTokenIds' | 'stopSequences' | 'bannedFrom'>;
+/** Tokens that there must be room for: the first of a text, all of a given answer. */
+export function leastRoom({ search }: Pick<GenerationOptions, 'search'>): number {
+  return search?.kind === 'choices' ? Math.max(...search.continuations.map(({ length }) => length)) : 1;
+}
+
+/** What a caller decides of an answer; how it ends is the model's own, and given answers belong to a prompt. */
+export type AnswerOptions = Omit<GenerationOptions, 'eosTokenIds' | 'stopSequences' | 'bannedFrom' | 'search'> & {
+  search?: BeamSearchOptions | SamplingOptions;
+};
 
 /** What the model wrote for one image and one prompt. */
 export type Answer = {
@@ -57,6 +72,8 @@ export type Answer = {
   score?: number;
   /** What beams are ranked by: `score` over a power of the length; only where there are beams and scores are asked for. */
   beamScore?: number;
+  /** What became of each choice, in the order they were given; only where there were any. Then `text` is one of them, as it was given. */
+  scores?: ChoiceScore[];
 };
 
 export type LoadOptions = {
@@ -73,7 +90,11 @@ export interface WritingTexts {
   /** Ids that end an answer beside the pack's end ids. */
   readonly stopSequences: readonly (readonly number[])[];
   captionPrompt(prompt?: string): TokenizedPrompt;
-  questionPrompt(question: string): TokenizedPrompt;
+  /**
+   * @param choices the answers that the model chooses from; it writes one itself where there are none
+   * @throws UsageError when it cannot write one of them, or cannot tell two of them apart.
+   */
+  questionPrompt(question: string, choices?: readonly string[]): TokenizedPrompt;
   /** How many ids stand for a token; a vocabulary may be padded behind them. */
   readonly tokenCount: number;
   /** The text of ids as they were written, special tokens left out. */
@@ -87,7 +108,8 @@ export interface Model {
   /** How many images the caller should keep in flight so that every batch is full. */
   readonly imagesInFlight: number;
   captionPrompt(prompt?: string): TokenizedPrompt;
-  questionPrompt(question: string): TokenizedPrompt;
+  /** As that of `WritingTexts`. */
+  questionPrompt(question: string, choices?: readonly string[]): TokenizedPrompt;
   /**
    * Encodes one image once and answers every prompt about it. Calls may overlap; they are batched together.
    *

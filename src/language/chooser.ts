@@ -16,6 +16,16 @@ export type Written = {
   score: number;
   /** What beams are ranked by; only where there are beams. */
   beamScore?: number;
+  /** Only where the answer was chosen among given ones. */
+  choices?: JudgedChoices;
+};
+
+/** What the model holds of given answers. */
+export type JudgedChoices = {
+  /** Index of the answer whose mean log-probability per token is greatest; of equals the first. */
+  chosen: number;
+  /** Sum of the natural log-probabilities of each answer's tokens, its end among them. */
+  logProbabilities: readonly number[];
 };
 
 export interface Chooser {
@@ -23,6 +33,9 @@ export interface Chooser {
   readonly rows: number;
   /** Positions of each of these rows in the cache. The loop counts them. */
   length: number;
+
+  /** Positions that each row keeps before the next step, where rows do not all go on from `length`. */
+  readonly keptLengths?: readonly number[];
 
   /**
    * Chooses the next token of each row. Filters change the logits.

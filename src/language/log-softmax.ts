@@ -8,12 +8,20 @@ import { exponential } from '../tensor/exponential.ts';
  * @returns false when they cannot be used: one is NaN or infinite, or all are -infinity. What the row holds then has no meaning.
  */
 export function logSoftmax(logits: Float32Array): boolean {
+  const shift = logSumExp(logits);
+  if (!Number.isFinite(shift)) return false;
+  for (let id = 0; id < logits.length; id++) logits[id] = (logits[id] as number) - shift;
+  return true;
+}
+
+/**
+ * The natural logarithm of the sum of e to the power of each logit, [V]: what a logit exceeds its log-probability by. Not finite when the logits
+ * cannot be used: one is NaN or infinite, or all are -infinity.
+ */
+export function logSumExp(logits: Float32Array): number {
   let greatest = -Infinity;
   for (let id = 0; id < logits.length; id++) if ((logits[id] as number) > greatest) greatest = logits[id] as number;
   let sum = 0;
   for (let id = 0; id < logits.length; id++) sum += exponential((logits[id] as number) - greatest);
-  const shift = greatest + Math.log(sum);
-  if (!Number.isFinite(shift)) return false;
-  for (let id = 0; id < logits.length; id++) logits[id] = (logits[id] as number) - shift;
-  return true;
+  return greatest + Math.log(sum);
 }

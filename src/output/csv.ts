@@ -4,7 +4,7 @@
  * A row always has the same columns; what a record lacks is an empty cell. The error cell holds code and message, `empty-file: …`.
  */
 import { stringify } from 'csv-stringify/sync';
-import type { OutputRecord, RecordDetails, RecordKind } from './record.ts';
+import type { OutputRecord, RecordDetails, RecordedChoice, RecordKind } from './record.ts';
 import { isFailed } from './record.ts';
 import type { RecordFormat } from './record-format.ts';
 
@@ -12,6 +12,8 @@ export type CsvColumns = {
   kind: RecordKind;
   /** Whether the columns of `--details` follow on the right. */
   details: boolean;
+  /** Whether the scores of choices are the last column: one cell of JSON, so that the columns do not depend on what somebody calls a choice. */
+  scores?: boolean;
 };
 
 /** What stands between image and error. */
@@ -32,8 +34,14 @@ const DETAIL_COLUMNS: Readonly<Record<RecordKind, readonly (keyof RecordDetails)
 };
 
 /** The CSV format for one command. */
-export function csv({ kind, details }: CsvColumns): RecordFormat {
-  const columns = ['image', ...COLUMNS[kind], 'error', ...(details ? DETAIL_COLUMNS[kind] : [])];
+export function csv({ kind, details, scores = false }: CsvColumns): RecordFormat {
+  const columns = [
+    'image',
+    ...COLUMNS[kind],
+    'error',
+    ...(details ? DETAIL_COLUMNS[kind] : []),
+    ...(scores ? ['scores'] : []),
+  ];
   return {
     header: row(columns),
     encode(record) {
@@ -48,8 +56,12 @@ function cellsOf(record: OutputRecord): Readonly<Record<string, string | number>
     const { error, ...rest } = record;
     return { ...rest, error: `${error.code}: ${error.message}` };
   }
-  const values: [string, string | number | number[]][] = Object.entries(record);
-  return Object.fromEntries(values.map(([key, value]) => [key, Array.isArray(value) ? value.join(' ') : value]));
+  const values: [string, string | number | readonly number[] | readonly RecordedChoice[]][] = Object.entries(record);
+  return Object.fromEntries(values.map(([key, value]) => [key, typeof value === 'object' ? listCell(value) : value]));
+}
+
+function listCell(list: readonly number[] | readonly RecordedChoice[]): string {
+  return list.every((item) => typeof item === 'number') ? list.join(' ') : JSON.stringify(list);
 }
 
 function row(cells: readonly (string | number)[]): string {

@@ -24,7 +24,27 @@ export type RecordDetails = {
 
 export type CaptionRecord = { schema: 1; image: string; caption: string } & Partial<RecordDetails>;
 
-export type AnswerRecord = { schema: 1; image: string; question: string; answer: string } & Partial<RecordDetails>;
+export type AnswerRecord = {
+  schema: 1;
+  image: string;
+  question: string;
+  answer: string;
+  /** Of every choice, in the order given; asked for with `--scores`. */
+  scores?: readonly RecordedChoice[];
+} & Partial<RecordDetails>;
+
+/** What the model holds of one of the answers that it was to choose from (docs/choices.md). */
+export type RecordedChoice = {
+  /** As the user wrote it. */
+  choice: string;
+  /** Mean natural log-probability of its tokens, the end of the answer included; the greatest wins. */
+  score: number;
+  /** Their sum. */
+  logProbability: number;
+  tokens: number;
+  /** Softmax of `score` over the choices. */
+  probability: number;
+};
 
 /** How well a text fits an image. */
 export type MatchRecord = {

@@ -4,7 +4,7 @@
  * A failed image has its line too, so that nothing is missing from a list. Whoever wants to take lines apart again reads JSONL or CSV.
  */
 import { printable } from './printable.ts';
-import type { MatchRecord, OutputRecord } from './record.ts';
+import type { MatchRecord, OutputRecord, RecordedChoice } from './record.ts';
 import { isFailed } from './record.ts';
 import type { RecordFormat } from './record-format.ts';
 
@@ -23,8 +23,21 @@ function subject(record: OutputRecord): string {
 function result(record: OutputRecord): string {
   if (isFailed(record)) return `error: ${record.error.message}`;
   if ('itm' in record) return match(record);
+  if ('caption' in record) return record.caption;
   // A question mark divides the two better than any sign of ours would.
-  return 'answer' in record ? `${record.question} ${record.answer}` : record.caption;
+  const answered = `${record.question} ${record.answer}`;
+  return record.scores === undefined ? answered : `${answered}  (${comparison(record.scores)})`;
+}
+
+/** `yes 73 %, no 27 %`: the likeliest first. */
+function comparison(scores: readonly RecordedChoice[]): string {
+  return scores
+    .toSorted((a, b) => b.score - a.score)
+    .map(({ choice, probability }) => {
+      const shown = choice.includes(',') ? `"${choice}"` : choice;
+      return `${shown} ${Math.round(100 * probability)} %`;
+    })
+    .join(', ');
 }
 
 /** `a dog  itm 97 %  itc 0.41`, or the image in place of the text where images are ranked for a text. */

@@ -11,18 +11,21 @@ export type Request = { question: string | undefined; prompt: TokenizedPrompt };
 /** What is asked about each image, as the model reads it. */
 export function requestsOf(task: Task, model: Model): Request[] {
   if (task.kind === 'caption') return [{ question: undefined, prompt: model.captionPrompt(task.prompt) }];
-  return task.questions.map((question) => ({ question, prompt: model.questionPrompt(question) }));
+  const { questions, choices } = task;
+  return questions.map((question) => ({ question, prompt: model.questionPrompt(question, choices) }));
 }
 
-/** The record of one answer; `details` only where the user asked for them. */
+/** The record of one answer; `details` and the scores of choices only where the user asked for them. */
 export function answeredRecord(
   image: string,
   question: string | undefined,
   answer: Answer,
   details: RecordDetails | undefined,
+  withScores: boolean,
 ): OutputRecord {
   if (question === undefined) return { schema: 1, image, caption: answer.text, ...details };
-  return { schema: 1, image, question, answer: answer.text, ...details };
+  const scores = withScores && answer.scores !== undefined ? { scores: answer.scores } : {};
+  return { schema: 1, image, question, answer: answer.text, ...scores, ...details };
 }
 
 export function detailsOf(model: Model, prompt: TokenizedPrompt, answer: Answer, seconds: number): RecordDetails {

@@ -67,7 +67,7 @@ export async function* answerImages(run: Run): AsyncGenerator<ImageOutcome, void
 
   async function answer(file: ImageFile, image: DecodedImage, signal: AbortSignal): Promise<ImageOutcome> {
     const { model, requests } = await loaded;
-    const { decoding, details } = settings;
+    const { decoding, details, scores } = settings;
     const prompts = requests.map(({ prompt }) => prompt);
     let results: (Answer | ImageError)[];
     try {
@@ -85,7 +85,7 @@ export async function* answerImages(run: Run): AsyncGenerator<ImageOutcome, void
         return failedRecord(file.path, question, result);
       }
       const facts = details ? detailsOf(model, prompt, result, seconds) : undefined;
-      return answeredRecord(file.path, question, result, facts);
+      return answeredRecord(file.path, question, result, facts, scores);
     });
     return { file, records, errors };
   }

@@ -26,6 +26,9 @@ const SPACE_CLEAN_UP = [
   [" 're", "'re"],
 ] as const;
 
+/** How vocabularies spell a space: SentencePiece, byte-level BPE. */
+const SPACE_MARKS = ['▁', 'Ġ'] as const;
+
 export class Tokenizer {
   readonly #tokenizer: LibraryTokenizer;
   readonly #cleanUpSpaces: boolean;
@@ -48,6 +51,15 @@ export class Tokenizer {
   /** The id of one token as the vocabulary spells it, such as `▁###` or `</s>`; undefined where there is none. */
   tokenId(token: string): number | undefined {
     return this.#tokenizer.token_to_id(token);
+  }
+
+  /**
+   * Whether it puts a space in front of every text by itself, as SentencePiece does: then every text begins with a word. A normalizer or a
+   * pre-tokenizer may do that, under several names; what it does to a text says it whichever it is.
+   */
+  get prependsSpace(): boolean {
+    const [first = -1] = this.encode('a', { addSpecialTokens: false });
+    return SPACE_MARKS.some((mark) => this.#tokenizer.id_to_token(first)?.startsWith(mark));
   }
 
   /**

@@ -93,6 +93,19 @@ test('an automatic batch of a large model keeps its cache within half a gigabyte
   ).toBe(9);
 });
 
+test('an automatic batch counts the rows and the lengths of choices', () => {
+  const { declaration } = pack;
+  if (declaration.language === undefined) throw new Error('the fake model should have a language model');
+  const language = { ...declaration.language, numHiddenLayers: 32, numKeyValueHeads: 32, headDim: 80 };
+  const large = { ...declaration, numImageTokens: 32, language };
+  const batchOf = (choices: string[]): number | 'auto' =>
+    chooseLoadOptions(options, { ...ask, choices }, 1000, large, { maxNewTokens: 500 }).batchSize;
+  // 45 MB per row of 69 positions, two rows per answer.
+  expect(batchOf(['yes', 'no'])).toBe(5);
+  expect(batchOf(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l'])).toBe(1);
+  expect(batchOf(['yes', 'n'.repeat(100)])).toBe(2);
+});
+
 function resolve(changes: Partial<RunOptions>): Settings {
   return resolveSettings(caption, { ...options, ...changes }, prompts, pack.declaration);
 }

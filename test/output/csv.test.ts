@@ -59,6 +59,20 @@ describe('columns', () => {
   });
 });
 
+test('the scores of choices are one cell of JSON, behind the details', () => {
+  const scores = [{ choice: 'a "b", c', score: -1, logProbability: -2, tokens: 2, probability: 1 }];
+  const answered = { schema: 1, image: 'a.jpg', question: 'Who?', answer: 'a "b", c', scores } as const;
+  const format = csv({ kind: 'ask', details: false, scores: true });
+  expect(format.header).toBe('image,question,answer,error,scores\r\n');
+  const [row] = parse<{ answer: string; scores: string }>(format.header + format.encode(answered), { columns: true });
+  expect(row?.answer).toBe('a "b", c');
+  expect(JSON.parse(row?.scores ?? '')).toEqual(scores);
+  expect(format.encode({ ...failed, question: 'Who?' })).toBe('b.jpg,Who?,,empty-file: the file is empty.,\r\n');
+  expect(csv({ kind: 'ask', details: true, scores: true }).header).toBe(
+    'image,question,answer,error,model,prompt,tokenIds,finishReason,score,seconds,beamScore,scores\r\n',
+  );
+});
+
 test('any file name and caption reads back as it was', () => {
   const format = csv({ kind: 'caption', details: false });
   const anyText = fc.string({ unit: fc.constantFrom('a', ',', '"', '\n', '\r', ' ', ';', 'é', '猫', '=', "'") });

@@ -11,6 +11,16 @@ test('an answer follows its question', () => {
   );
 });
 
+test('the choices follow an answer, likeliest first, in quotes where one holds a comma', () => {
+  const scores = [
+    { choice: 'yes', score: -2, logProbability: -4, tokens: 2, probability: 0.268 },
+    { choice: 'no, never', score: -1, logProbability: -3, tokens: 3, probability: 0.732 },
+  ];
+  expect(text.encode({ schema: 1, image: 'a.jpg', question: 'A dog?', answer: 'no, never', scores })).toBe(
+    'a.jpg: A dog? no, never  ("no, never" 73 %, yes 27 %)\n',
+  );
+});
+
 test('a text follows its image with both scores; where images are ranked for a text, it leads', () => {
   const match = { schema: 1, image: 'a.jpg', text: 'a dog', itm: 0.966, itc: -0.414 } as const;
   expect(text.encode(match)).toBe('a.jpg: a dog  itm 97 %  itc -0.41\n');

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { TokenizedPrompt } from '../../src/engine/model.ts';
 import { ImageError, MinigptError, PackError } from '../../src/errors.ts';
 import type { OutputRecord } from '../../src/output/record.ts';
 import type { PixelSource } from '../../src/pipeline/bounded-decoder.ts';
@@ -13,6 +14,7 @@ const SETTINGS: Settings = {
   decoding: { maxNewTokens: 30, minNewTokens: 0, repetitionPenalty: 1, noRepeatNgram: 0 },
   maxPixels: 1000,
   details: false,
+  scores: false,
   decoders: 3,
 };
 
@@ -49,6 +51,34 @@ test('each image gets its caption, in the order of the files', async () => {
     { schema: 1, image: '1', caption: 'image 1' },
     { schema: 1, image: '2', caption: 'image 2' },
   ]);
+});
+
+test('choices reach the model as they are given, and their scores stand in records only where they are wanted', async () => {
+  const scores = [
+    { choice: 'no', score: -3, logProbability: -6, tokens: 2, probability: 0.1 },
+    { choice: 'yes', score: -0.8, logProbability: -1.6, tokens: 2, probability: 0.9 },
+  ];
+  const given: (readonly string[] | undefined)[] = [];
+  class Choosing extends FakeModel {
+    override questionPrompt(question: string, choices?: readonly string[]): TokenizedPrompt {
+      given.push(choices);
+      return super.questionPrompt(question);
+    }
+  }
+  const model = new Choosing(4, () => ({ ...answer('yes'), scores }));
+  const task = { kind: 'ask', questions: ['Who?', 'Why?'], choices: ['no', 'yes'] } as const;
+  const [file] = numberedFiles(1);
+  const files = file === undefined ? [] : [file];
+  const plain = { schema: 1, image: '0', question: 'Who?', answer: 'yes' };
+  expect(await recordsOf(runOf(model, { files, settings: { ...SETTINGS, task } }))).toEqual([
+    plain,
+    { ...plain, question: 'Why?' },
+  ]);
+  expect(await recordsOf(runOf(model, { files, settings: { ...SETTINGS, task, scores: true } }))).toEqual([
+    { ...plain, scores },
+    { ...plain, question: 'Why?', scores },
+  ]);
+  expect(given).toEqual(Array.from({ length: 4 }, () => ['no', 'yes']));
 });
 
 test('whatever takes how long and whatever fails, records come in order and the bounds hold', async () => {
