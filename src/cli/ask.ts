@@ -27,4 +27,5 @@ function collectQuestion(question: string, previous?: string[]): string[] {
 const EXAMPLES = `
 Examples:
   minigpt ask photos/ -q "What is the animal doing?"
-  minigpt ask photos/ -q "How many people are there?" -q "What is the weather like?" -o answers.csv`;
+  minigpt ask photos/ -q "How many people are there?" -q "What is the weather like?" -o answers.csv
+  minigpt ask photos/ -q "What is on the table?" --preset paper-vqa`;

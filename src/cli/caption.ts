@@ -26,5 +26,6 @@ Examples:
   minigpt caption 'photos/**/*.jpg' --exclude '**/raw/**' --format csv > captions.csv
   minigpt caption photos/ --prompt "a photo of"
   minigpt caption photos/ --beams 5 --no-repeat-ngram 3
+  minigpt caption photos/ --preset paper-nocaps
   minigpt caption photos/ --sample --temperature 0.7 --seed 1
   find . -name '*.png' -print0 | minigpt caption --files-from - -0`;

@@ -17,14 +17,15 @@ import type { Terminal } from './terminal.ts';
  */
 export async function runCommand(task: Task, paths: readonly string[], options: RunOptions): Promise<number> {
   return runStream(task.kind, options, async (terminal): Promise<PreparedRun<Model>> => {
-    const { files, pack, settings, loadOptions } = await prepare(task, paths, options, terminal);
+    const { task: completed, ...prepared } = await prepare(task, paths, options, terminal);
+    const { files, pack, settings, loadOptions } = prepared;
     const { loadModel } = await import('../engine/load-model.ts');
     const { image } = pack.declaration;
     return {
       files,
       load: async () => loadModel(pack, loadOptions),
       onReady: (model) => {
-        if (options.showPrompt === true) showPrompts(task, model, terminal);
+        if (options.showPrompt === true) showPrompts(completed, model, terminal);
       },
       outcomes: (model, signal) => answerImages({ files, image, model, settings, pixels: decodeFile, signal }),
     };

@@ -6,6 +6,7 @@ import { bytesPerRow } from '../language/kv-cache-size.ts';
 import { formatOfFile, type OutputFormat } from '../output/output-format.ts';
 import type { ModelDeclaration } from '../pack/model-declaration.ts';
 import type { Settings, Task } from '../pipeline/settings.ts';
+import type { PresetSettings } from '../prompt/preset.ts';
 import type { PromptFamily } from '../prompt/prompt-family.ts';
 import { resolveDecoding, type DecodingOptions } from './decoding-options.ts';
 import type { InputOptions } from './input-options.ts';
@@ -111,8 +112,9 @@ export function chooseLoadOptions(
 }
 
 /**
- * The settings of the run.
+ * The settings of the run: what is typed before what the preset has, and that before what the prompt family has.
  *
+ * @param preset of the task, for the model
  * @throws UsageError when options contradict each other or the model cannot hold what they ask for.
  */
 export function resolveSettings(
@@ -120,13 +122,15 @@ export function resolveSettings(
   options: RunOptions,
   prompts: Pick<PromptFamily, 'defaults'>,
   model: ModelDeclaration,
+  preset: PresetSettings = {},
 ): Settings {
-  const decoding = resolveDecoding(options);
-  const defaults = prompts.defaults[task.kind];
-  const maxNewTokens = options.maxNewTokens ?? defaults.maxNewTokens;
-  const minNewTokens = options.minNewTokens ?? Math.min(defaults.minNewTokens, maxNewTokens);
+  const decoding = resolveDecoding(options, preset);
+  const usual = { ...prompts.defaults[task.kind], ...preset };
+  const maxNewTokens = options.maxNewTokens ?? usual.maxNewTokens;
+  const minNewTokens = options.minNewTokens ?? Math.min(usual.minNewTokens, maxNewTokens);
   if (minNewTokens > maxNewTokens) {
-    const whose = options.maxNewTokens === undefined ? `the model's default of ${maxNewTokens}` : String(maxNewTokens);
+    const source = preset.maxNewTokens === undefined ? "model's default" : "preset's most";
+    const whose = options.maxNewTokens === undefined ? `the ${source} of ${maxNewTokens}` : String(maxNewTokens);
     throw new UsageError(`--min-new-tokens ${minNewTokens} is more than --max-new-tokens, ${whose}.`);
   }
   const positions = model.language?.maxPositionEmbeddings ?? 0;

@@ -2,6 +2,7 @@
 import { ImageError, PackError } from '../errors.ts';
 import { cutAtStopText } from '../language/stop-texts.ts';
 import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
+import type { Template } from '../prompt/template.ts';
 import { InferencePool, planPool } from './inference-pool.ts';
 import { loadTexts } from './load-texts.ts';
 import type { Answer, AnswerOptions, LoadOptions, Model, TokenizedPrompt, WritingTexts } from './model.ts';
@@ -48,8 +49,8 @@ class LoadedModel implements Model {
     return this.#texts.captionPrompt(prompt);
   }
 
-  questionPrompt(question: string): TokenizedPrompt {
-    return this.#texts.questionPrompt(question);
+  questionPrompt(question: string, template?: Template): TokenizedPrompt {
+    return this.#texts.questionPrompt(question, template);
   }
 
   async answer(

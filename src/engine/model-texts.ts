@@ -4,6 +4,7 @@ import { PackError } from '../errors.ts';
 import { stopSequences } from '../language/stop-sequences.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 import { loadPromptFamily, type Prompt, type PromptFamily } from '../prompt/prompt-family.ts';
+import type { Template } from '../prompt/template.ts';
 import type { IncrementalDecoder } from '../tokenizer/incremental-decoder.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { TokenizedPrompt, WritingTexts } from './model.ts';
@@ -61,8 +62,8 @@ export class ModelTexts implements WritingTexts {
     return this.tokenize(this.prompts.caption(prompt));
   }
 
-  questionPrompt(question: string): TokenizedPrompt {
-    return this.tokenize(this.prompts.question(question));
+  questionPrompt(question: string, template?: Template): TokenizedPrompt {
+    return this.tokenize(this.prompts.question(question, template));
   }
 
   get tokenCount(): number {

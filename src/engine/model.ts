@@ -5,6 +5,7 @@ import type { ImageError } from '../errors.ts';
 import type { BeamSearchOptions } from '../language/beam-search.ts';
 import type { SamplingOptions } from '../language/sampling.ts';
 import type { Pack } from '../pack/model-declaration.ts';
+import type { Template } from '../prompt/template.ts';
 
 /** A prompt as it is sent to the model. */
 export type PromptIds = {
@@ -73,7 +74,7 @@ export interface WritingTexts {
   /** Ids that end an answer beside the pack's end ids. */
   readonly stopSequences: readonly (readonly number[])[];
   captionPrompt(prompt?: string): TokenizedPrompt;
-  questionPrompt(question: string): TokenizedPrompt;
+  questionPrompt(question: string, template?: Template): TokenizedPrompt;
   /** How many ids stand for a token; a vocabulary may be padded behind them. */
   readonly tokenCount: number;
   /** The text of ids as they were written, special tokens left out. */
@@ -87,7 +88,8 @@ export interface Model {
   /** How many images the caller should keep in flight so that every batch is full. */
   readonly imagesInFlight: number;
   captionPrompt(prompt?: string): TokenizedPrompt;
-  questionPrompt(question: string): TokenizedPrompt;
+  /** @param template another way to put the question than the family's own */
+  questionPrompt(question: string, template?: Template): TokenizedPrompt;
   /**
    * Encodes one image once and answers every prompt about it. Calls may overlap; they are batched together.
    *

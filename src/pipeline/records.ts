@@ -11,7 +11,8 @@ export type Request = { question: string | undefined; prompt: TokenizedPrompt };
 /** What is asked about each image, as the model reads it. */
 export function requestsOf(task: Task, model: Model): Request[] {
   if (task.kind === 'caption') return [{ question: undefined, prompt: model.captionPrompt(task.prompt) }];
-  return task.questions.map((question) => ({ question, prompt: model.questionPrompt(question) }));
+  const { template } = task;
+  return task.questions.map((question) => ({ question, prompt: model.questionPrompt(question, template) }));
 }
 
 /** The record of one answer; `details` only where the user asked for them. */

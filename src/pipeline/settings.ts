@@ -1,8 +1,20 @@
 /** Everything a run depends on besides images and model, decided: nothing here is optional, and nothing below asks a flag or a variable. */
 import type { AnswerOptions } from '../engine/model.ts';
+import type { Template } from '../prompt/template.ts';
 
-/** What is asked about each image. For a caption, `prompt` is the text to continue; undefined stands for the prompt family's own. */
-export type Task = { kind: 'caption'; prompt: string | undefined } | { kind: 'ask'; questions: readonly string[] };
+/** What is asked about each image; what is undefined is as the prompt family has it. */
+export type Task =
+  | {
+      kind: 'caption';
+      /** The text to continue, or the instruction. */
+      prompt: string | undefined;
+    }
+  | {
+      kind: 'ask';
+      questions: readonly string[];
+      /** How a question is put. */
+      template?: Template | undefined;
+    };
 
 export type Settings = {
   task: Task;
