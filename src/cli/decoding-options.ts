@@ -49,7 +49,11 @@ export function addDecodingOptions(command: Command): Command {
     .option('--temperature <x>', 'with --sample: below 1 safer, above 1 freer (default: 1)', positive)
     .option('--top-k <n>', 'with --sample: draw from the k likeliest tokens, 0 from all (default: 50)', wholeNumber(0))
     .option('--top-p <x>', 'with --sample: draw from the likeliest that reach this mass (default: 0.9)', fraction)
-    .option('--seed <n>', 'with --sample: another number, other answers (default: 0)', wholeNumber(0, 2 ** 32 - 1))
+    .option(
+      '--seed <n>',
+      'with --sample: another number, other answers; with --detail: another wording (default: 0)',
+      wholeNumber(0, 2 ** 32 - 1),
+    )
     .option('--stop <text>', 'end an answer in front of this text; may be repeated', collectStop);
 }
 
@@ -60,9 +64,14 @@ export type Decoding = Pick<AnswerOptions, 'repetitionPenalty' | 'noRepeatNgram'
  * The way of decoding that the options ask for, and a preset where they leave it open. A way that is asked for by an option takes the place of
  * the preset's: `--sample` of its beams, `--beams` of its sampling.
  *
+ * @param seedHasUse whether something else than sampling depends on the seed
  * @throws UsageError when an option would have no effect, or two exclude each other.
  */
-export function resolveDecoding(options: DecodingOptions, preset: PresetSettings = {}): Decoding {
+export function resolveDecoding(
+  options: DecodingOptions,
+  preset: PresetSettings = {},
+  seedHasUse: boolean = false,
+): Decoding {
   const { lengthPenalty, stop = [] } = options;
   const samples = options.sample ?? (options.beams === undefined && preset.sampling !== undefined);
   const beams = options.beams ?? (samples ? 1 : (preset.beams ?? 1));
@@ -78,7 +87,7 @@ export function resolveDecoding(options: DecodingOptions, preset: PresetSettings
   }
   for (const [key, flag] of Object.entries(SAMPLING_FLAGS)) {
     const value = options[key as keyof typeof SAMPLING_FLAGS];
-    if (value !== undefined && !samples) {
+    if (value !== undefined && !samples && !(key === 'seed' && seedHasUse)) {
       throw new UsageError(`${flag} ${value} is for sampling, and nothing is sampled. Add --sample, or leave it out.`);
     }
   }

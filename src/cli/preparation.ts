@@ -3,11 +3,12 @@ import type { LoadOptions } from '../engine/model.ts';
 import { QFORMER_CAPTION_LENGTH, writesByQFormer } from '../engine/qformer-texts.ts';
 import type { ImageFile } from '../images/image-file.ts';
 import type { Pack } from '../pack/model-declaration.ts';
-import type { Settings, Task } from '../pipeline/settings.ts';
+import type { DetailTask, Settings, Task } from '../pipeline/settings.ts';
 import { UsageError } from '../errors.ts';
 import { loadPromptFamily, type PromptFamily } from '../prompt/prompt-family.ts';
 import type { PresetSettings } from '../prompt/preset.ts';
 import { resolvePack } from '../store/packs.ts';
+import { chooseDetail } from './detail-options.ts';
 import { findImages } from './input-options.ts';
 import { choosePreset } from './preset-choice.ts';
 import { chooseLoadOptions, chooseModel, resolveSettings, type RunOptions } from './settings.ts';
@@ -33,8 +34,10 @@ export async function prepare(
   const pack = await resolvePack(chooseModel(options, process.env));
   const { declaration, directory } = pack;
   const prompts = await promptsOf(task, declaration);
-  const preset = choosePreset(options.preset, task.kind, prompts.presets, declaration);
-  const completed = completeTask(task, preset);
+  const detail = task.kind === 'caption' ? chooseDetail(options, prompts, declaration.id) : undefined;
+  const presetName = detail === undefined ? options.preset : detail.preset;
+  const preset = choosePreset(presetName, task.kind, prompts.presets, declaration);
+  const completed = completeTask(task, preset, detail?.detail);
   const settings = resolveSettings(completed, options, prompts, declaration, preset);
   const loadOptions = chooseLoadOptions(options, completed, files.length, declaration, settings.decoding);
   if (options.verbose === true) {
@@ -45,21 +48,21 @@ export async function prepare(
   return { task: completed, files, pack, settings, loadOptions };
 }
 
-/** The task in the words of the preset, where the user has none. */
-function completeTask(task: Task, { prompt, questionTemplate }: PresetSettings): Task {
-  if (task.kind === 'caption') return { ...task, prompt: task.prompt ?? prompt };
+/** The task in the words of the preset, where the user has none, and with the detail that is asked for. */
+function completeTask(task: Task, { prompt, questionTemplate }: PresetSettings, detail: DetailTask | undefined): Task {
+  if (task.kind === 'caption') return { ...task, prompt: task.prompt ?? prompt, detail };
   return { ...task, template: task.template ?? questionTemplate };
 }
 
 /**
- * The lengths of answers that the model was published with, and its presets.
+ * The lengths of answers that the model was published with, its presets, and how it is asked for detail.
  *
  * @throws UsageError for a pack that only matches images with texts, or whose Q-Former captions and cannot do what is asked.
  */
 async function promptsOf(
   task: Task,
   declaration: Pack['declaration'],
-): Promise<Pick<PromptFamily, 'defaults' | 'presets'>> {
+): Promise<Pick<PromptFamily, 'defaults' | 'presets' | 'detail'>> {
   const { id, promptFamily } = declaration;
   if (promptFamily !== undefined) return loadPromptFamily(promptFamily);
   if (!writesByQFormer(declaration)) {
@@ -72,5 +75,5 @@ async function promptsOf(
   if (task.prompt !== undefined)
     throw new UsageError(`--prompt: the Q-Former of the model ${id} continues no text. Leave the option out.`);
   const length = QFORMER_CAPTION_LENGTH;
-  return { defaults: { caption: length, ask: length, chat: length }, presets: [] };
+  return { defaults: { caption: length, ask: length, chat: length }, presets: [], detail: undefined };
 }

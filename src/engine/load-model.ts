@@ -3,6 +3,7 @@ import { ImageError, PackError } from '../errors.ts';
 import { cutAtStopText } from '../language/stop-texts.ts';
 import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
 import type { Template } from '../prompt/template.ts';
+import { partsOf, type GeneratedAnswer } from './follow-up.ts';
 import { InferencePool, planPool } from './inference-pool.ts';
 import { loadTexts } from './load-texts.ts';
 import type { Answer, AnswerOptions, LoadOptions, Model, TokenizedPrompt, WritingTexts } from './model.ts';
@@ -60,7 +61,9 @@ class LoadedModel implements Model {
   ): Promise<(Answer | ImageError)[]> {
     const results = await this.#pool.answer({
       pixelValues,
-      prompts: prompts.map(({ segments, instruction }) => ({ segments, instruction })),
+      prompts: prompts.map(({ segments, instruction, followUp }) =>
+        followUp === undefined ? { segments, instruction } : { segments, instruction, followUp },
+      ),
       options: {
         ...options,
         eosTokenIds: this.#language.eosTokenIds,
@@ -68,13 +71,23 @@ class LoadedModel implements Model {
         bannedFrom: this.#texts.tokenCount,
       },
     });
-    return results.map((result) => {
-      if (result instanceof ImageError) return result;
-      const { tokenIds, finishReason, score, beamScore } = result;
-      const written = cutAtStopText(this.#texts.decode(tokenIds), options.stopTexts ?? []);
-      const scores = beamScore === undefined ? { score } : { score, beamScore };
-      return { text: this.#texts.cleanUp(written), tokenIds, finishReason, ...(options.score ? scores : {}) };
-    });
+    return results.map((result) => (result instanceof ImageError ? result : this.#toAnswer(result, options)));
+  }
+
+  #toAnswer(generated: GeneratedAnswer, { stopTexts = [], score: withScore }: AnswerOptions): Answer {
+    const parts = partsOf(generated);
+    const texts = parts.map(({ tokenIds }) =>
+      this.#texts.cleanUp(cutAtStopText(this.#texts.decode(tokenIds), stopTexts)),
+    );
+    const score = parts.reduce((sum, part) => sum + part.score, 0);
+    const beamScore = parts.reduce((sum, part) => sum + (part.beamScore ?? 0), 0);
+    const scores = generated.beamScore === undefined ? { score } : { score, beamScore };
+    return {
+      text: texts.filter((text) => text !== '').join(' '),
+      tokenIds: parts.flatMap(({ tokenIds }) => tokenIds),
+      finishReason: parts.at(-1)?.finishReason ?? generated.finishReason,
+      ...(withScore ? scores : {}),
+    };
   }
 
   async close(): Promise<void> {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { PackError } from '../errors.ts';
 import { stopSequences } from '../language/stop-sequences.ts';
 import type { Pack } from '../pack/model-declaration.ts';
-import { loadPromptFamily, type Prompt, type PromptFamily } from '../prompt/prompt-family.ts';
+import { loadPromptFamily, type Prompt, type PromptFamily, type Turn } from '../prompt/prompt-family.ts';
 import type { Template } from '../prompt/template.ts';
 import type { IncrementalDecoder } from '../tokenizer/incremental-decoder.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -64,6 +64,10 @@ export class ModelTexts implements WritingTexts {
 
   questionPrompt(question: string, template?: Template): TokenizedPrompt {
     return this.tokenize(this.prompts.question(question, template));
+  }
+
+  conversationPrompt(turns: readonly Turn[], question: string): TokenizedPrompt {
+    return this.tokenize(this.prompts.conversation(turns, question));
   }
 
   get tokenCount(): number {

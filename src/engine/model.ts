@@ -5,7 +5,18 @@ import type { ImageError } from '../errors.ts';
 import type { BeamSearchOptions } from '../language/beam-search.ts';
 import type { SamplingOptions } from '../language/sampling.ts';
 import type { Pack } from '../pack/model-declaration.ts';
+import type { Turn } from '../prompt/prompt-family.ts';
 import type { Template } from '../prompt/template.ts';
+
+/** What is asked next where an answer is short; plain data, since it goes to the inference thread. */
+export type FollowUp = {
+  /** What the first prompt asked, as a turn of a conversation has it. */
+  question: string;
+  /** What is said next. */
+  request: string;
+  /** Answers of fewer tokens, the stop token counted, are short. */
+  belowTokens: number;
+};
 
 /** A prompt as it is sent to the model. */
 export type PromptIds = {
@@ -13,6 +24,7 @@ export type PromptIds = {
   segments: readonly (readonly number[] | null)[];
   /** Token ids of the instruction for the Q-Former; undefined where it reads none. */
   instruction: readonly number[] | undefined;
+  followUp?: FollowUp;
 };
 
 /** A prompt that is ready for the model, with what is shown to a user: the exact text, images as `<image>`. */
@@ -48,15 +60,17 @@ export function rowsPerAnswer({ search }: Pick<GenerationOptions, 'search'>): nu
 /** What a caller decides of an answer; how it ends is the model's own. */
 export type AnswerOptions = Omit<GenerationOptions, 'eosTokenIds' | 'stopSequences' | 'bannedFrom'>;
 
-/** What the model wrote for one image and one prompt. */
+/** What the model wrote for one image and one prompt; of one that it was asked to go on with, both parts. */
 export type Answer = {
+  /** Parts are joined by one space. */
   text: string;
-  /** Generated ids, with the stop id where one was generated. */
+  /** Generated ids, with the stop id of each part where one was generated. */
   tokenIds: number[];
+  /** Of the last part. */
   finishReason: 'stop' | 'length';
   /** Sum of natural log-probabilities of `tokenIds`; absent unless asked for. */
   score?: number;
-  /** What beams are ranked by: `score` over a power of the length; only where there are beams and scores are asked for. */
+  /** What beams are ranked by: `score` over a power of the length, summed over parts; only where there are beams and scores are asked for. */
   beamScore?: number;
 };
 
@@ -75,6 +89,8 @@ export interface WritingTexts {
   readonly stopSequences: readonly (readonly number[])[];
   captionPrompt(prompt?: string): TokenizedPrompt;
   questionPrompt(question: string, template?: Template): TokenizedPrompt;
+  /** A question after earlier turns, oldest first. */
+  conversationPrompt(turns: readonly Turn[], question: string): TokenizedPrompt;
   /** How many ids stand for a token; a vocabulary may be padded behind them. */
   readonly tokenCount: number;
   /** The text of ids as they were written, special tokens left out. */

@@ -16,7 +16,7 @@ export const text: RecordFormat = {
 function subject(record: OutputRecord): string {
   if ('rank' in record) return record.text;
   if (!isFailed(record)) return record.image;
-  const asked = record.question ?? record.text;
+  const asked = record.question ?? record.instruction ?? record.text;
   return asked === undefined ? record.image : `${record.image}: ${asked}`;
 }
 
@@ -24,7 +24,8 @@ function result(record: OutputRecord): string {
   if (isFailed(record)) return `error: ${record.error.message}`;
   if ('itm' in record) return match(record);
   // A question mark divides the two better than any sign of ours would.
-  return 'answer' in record ? `${record.question} ${record.answer}` : record.caption;
+  if ('answer' in record) return `${record.question} ${record.answer}`;
+  return record.instruction === undefined ? record.caption : `${record.instruction} ${record.caption}`;
 }
 
 /** `a dog  itm 97 %  itc 0.41`, or the image in place of the text where images are ranked for a text. */

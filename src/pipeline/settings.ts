@@ -1,5 +1,6 @@
 /** Everything a run depends on besides images and model, decided: nothing here is optional, and nothing below asks a flag or a variable. */
 import type { AnswerOptions } from '../engine/model.ts';
+import type { GoOn } from '../prompt/detail.ts';
 import type { Template } from '../prompt/template.ts';
 
 /** What is asked about each image; what is undefined is as the prompt family has it. */
@@ -8,6 +9,8 @@ export type Task =
       kind: 'caption';
       /** The text to continue, or the instruction. */
       prompt: string | undefined;
+      /** Asks for a detailed description; `prompt` is then undefined. */
+      detail?: DetailTask | undefined;
     }
   | {
       kind: 'ask';
@@ -15,6 +18,20 @@ export type Task =
       /** How a question is put. */
       template?: Template | undefined;
     };
+
+/** A detailed description: repetition and a trailing fragment are taken off it. */
+export type DetailTask = {
+  /** One description each; where there are none, one description by the family's own prompt. */
+  instructions: readonly string[];
+  /** What is said next where a description is short; only with instructions. */
+  goOn: GoOn | undefined;
+};
+
+/** How many records an image gets. */
+export function recordsPerImage(task: Task): number {
+  if (task.kind === 'ask') return task.questions.length;
+  return Math.max(task.detail?.instructions.length ?? 1, 1);
+}
 
 export type Settings = {
   task: Task;

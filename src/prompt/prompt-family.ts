@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { PackError } from '../errors.ts';
 import { ObjectReader } from '../pack/object-reader.ts';
 import { CleanUp } from './clean-up.ts';
+import { readDetail, type Detail } from './detail.ts';
 import { Preset } from './preset.ts';
 import { TaskMark } from './task-mark.ts';
 import { IMAGE_MARK, Template, type FilledSegment } from './template.ts';
@@ -45,6 +46,8 @@ export class PromptFamily {
   readonly stopTokens: readonly (readonly string[])[];
   /** Published settings to choose from. */
   readonly presets: readonly Preset[];
+  /** How a detailed description is asked for. */
+  readonly detail: Detail | undefined;
   readonly #defaultPrompt: string;
   readonly #captionTemplate: Template;
   readonly #questionTemplate: Template;
@@ -85,6 +88,7 @@ export class PromptFamily {
     this.#generatedCleanUp = CleanUp.read(cleanUp, 'generated');
     this.stopTokens = root.list('stop_tokens').map(readStopTokens);
     this.presets = Preset.readAll(root, file);
+    this.detail = readDetail(root, this.presets);
     this.defaults = { caption: readLength(caption), ask: readLength(question), chat: readLength(conversation) };
     for (const reader of [caption, question, conversation, cleanUp, root]) reader.refuseUnknownKeys();
   }

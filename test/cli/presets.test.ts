@@ -1,7 +1,7 @@
 /** `--preset` through the built binary: what it sets, what wins over it, and what is refused. */
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
-import { lastLine, minigpt, placePhoto, records, temporaryFolder } from './binary.ts';
+import { lastLine, minigpt, placePhoto, records, ROOT, temporaryFolder } from './binary.ts';
 
 let folder: string;
 
@@ -35,6 +35,29 @@ test('a preset puts the question as its paper does', async () => {
   expect(records(stdout)).toMatchObject([
     { prompt: '<image>Question: Where? Short answer:', beamScore: expect.any(Number) },
   ]);
+});
+
+test('the demo of MiniGPT-4 draws its answers, in captions and in a conversation', async () => {
+  const fixture = join(ROOT, 'test/fixtures/minigpt4-vicuna');
+  const files = ['eva_vit_g.pth', 'blip2_pretrained_flant5xxl.pth', 'vicuna', 'pretrained_minigpt4_7b.pth'];
+  const sources = files.map((file) => join(fixture, file));
+  const config = join(fixture, 'architecture.json');
+  await minigpt(folder, ['models', 'import', ...sources, '--as', 'vicuna', '--config', config]);
+
+  const image = ['a.jpg', '--model', 'vicuna', '--max-new-tokens', '12', '--details'];
+  const preset = await run('caption', ...image, '--preset', 'demo', '--seed', '3');
+  const options = ['--sample', '--top-k', '50', '--top-p', '0.9', '--repetition-penalty', '1.05', '--seed', '3'];
+  const spelled = await run('caption', ...image, ...options);
+  expect([preset.code, facts(preset.stdout)]).toEqual([0, facts(spelled.stdout)]);
+
+  const talk = async (...args: string[]) => {
+    const { stdout } = await minigpt(folder, ['chat', ...image, ...args], 'Who?\n');
+    return records(stdout).map(({ tokenIds }) => tokenIds);
+  };
+  const drawn = await talk('--preset', 'demo');
+  expect(drawn).toEqual([expect.any(Array)]);
+  expect(await talk('--preset', 'demo')).toEqual(drawn);
+  expect(await talk()).not.toEqual(drawn);
 });
 
 test('presets are listed by models show', async () => {

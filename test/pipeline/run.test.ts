@@ -51,6 +51,28 @@ test('each image gets its caption, in the order of the files', async () => {
   ]);
 });
 
+test('a detailed description is trimmed, and asked for in each wording with a request to go on', async () => {
+  const asked: unknown[] = [];
+  const model = new FakeModel(1, (_, prompt) => ({ ...answer(`${prompt} is this. And it`), finishReason: 'length' }));
+  const detail = { instructions: ['one', 'two'], goOn: { request: 'More', belowTokens: 9 } };
+  const answerPrompts = model.answer.bind(model);
+  model.answer = async (pixelValues, prompts, options) => {
+    asked.push(...prompts.map(({ followUp }) => followUp));
+    return answerPrompts(pixelValues, prompts, options);
+  };
+  const settings: Settings = { ...SETTINGS, task: { kind: 'caption', prompt: undefined, detail } };
+  const records = await recordsOf(runOf(model, { files: numberedFiles(1), settings }));
+  expect(records).toEqual(
+    detail.instructions.map((instruction) => ({
+      schema: 1,
+      image: '0',
+      instruction,
+      caption: `<image>${instruction} is this.`,
+    })),
+  );
+  expect(asked).toEqual(detail.instructions.map((question) => ({ question, ...detail.goOn })));
+});
+
 test('whatever takes how long and whatever fails, records come in order and the bounds hold', async () => {
   await fc.assert(
     fc.asyncProperty(
