@@ -6,9 +6,11 @@
 
 /**
  * A sentence and the white space behind it. It ends with a full stop or its like and any closing quotes, before white space or the end;
- * those of Chinese and Japanese end it anywhere. So `3.5` is no end.
+ * those of Chinese and Japanese end it anywhere. So `3.5` is no end, and neither are the commonest abbreviations, or `Mr.` would be a
+ * sentence that is said twice.
  */
-const SENTENCE = /.+?(?:[.!?…]+["'”’»)\]]*(?=\s|$)|[。！？]+["'”’»）」』]*|$)\s*/gsu;
+const SENTENCE =
+  /.+?(?:(?<!(?<!\p{L})(?:\p{Lu}|Mr|Mrs|Ms|Dr|St|Jr|Sr|No|vs|etc|e\.g|i\.e))[.!?…]+["'”’»)\]]*(?=\s|$)|[。！？]+["'”’»）」』]*|$)\s*/gsu;
 
 const ENDED = /[.!?…。！？]["'”’»)\]）」』]*$/u;
 

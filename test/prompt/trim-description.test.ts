@@ -16,6 +16,11 @@ describe('of a description', () => {
       '“So it is.” 狗在雪中。',
     ],
     ['a number with a point is no end', 'It is 3.5 m long. It is 3.5 m wide.', 'It is 3.5 m long. It is 3.5 m wide.'],
+    [
+      'an abbreviation is no end',
+      'Mr. J. Smith sits. He sees Dr. Who. Mr. J. Jones stands. He sees Dr. No.',
+      'Mr. J. Smith sits. He sees Dr. Who. Mr. J. Jones stands. He sees Dr. No.',
+    ],
     ['line breaks between sentences stay', `${DOG}\n\n${SKY}`, `${DOG}\n\n${SKY}`],
     ['words said over and over at an open end stand once', 'a cat on a mat on a mat on a mat', 'a cat on a mat'],
     [
@@ -41,7 +46,7 @@ describe('of a description', () => {
 });
 
 describe('whatever the text', () => {
-  const word = fc.constantFrom('a', 'dog', 'on', 'mat', '3.5', 'it.', '"no!"', '。', '…', 'x)', ',', '\n');
+  const word = fc.constantFrom('a', 'dog', 'on', 'mat', '3.5', 'it.', 'Mr.', 'J.', '"no!"', '。', '…', 'x)', ',', '\n');
   const text = fc.oneof(
     fc.string({ unit: 'grapheme' }),
     fc.array(word, { maxLength: 40 }).map((words) => words.join(' ')),
