@@ -35,5 +35,6 @@ const EXAMPLES = `
 Examples:
   minigpt ask photos/ -q "What is the animal doing?"
   minigpt ask photos/ -q "How many people are there?" -q "What is the weather like?" -o answers.csv
+  minigpt ask photos/ -q "What is on the table?" --preset paper-vqa
   minigpt ask photos/ -q "Is there a dog in the photo?" --yes-no
   minigpt ask photos/ -q "Where is it?" --choices "kitchen,street,forest" --scores -o places.jsonl`;

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { addInputOptions } from './input-options.ts';
 import { addDecodingOptions } from './decoding-options.ts';
+import { addDetailOptions } from './detail-options.ts';
 import { addModelOptions } from './model-options.ts';
 import { addOutputOptions } from './output-options.ts';
 import type { RunOptions } from './settings.ts';
@@ -10,6 +11,7 @@ export function addCaptionCommand(program: Command): void {
   const command = program.command('caption').description('describe each image in a sentence');
   addInputOptions(command);
   addModelOptions(command).option('--prompt <text>', 'a beginning that the model continues');
+  addDetailOptions(command);
   addDecodingOptions(command);
   addOutputOptions(command, '-q, --quiet')
     .addHelpText('after', EXAMPLES)
@@ -26,5 +28,7 @@ Examples:
   minigpt caption 'photos/**/*.jpg' --exclude '**/raw/**' --format csv > captions.csv
   minigpt caption photos/ --prompt "a photo of"
   minigpt caption photos/ --beams 5 --no-repeat-ngram 3
+  minigpt caption photos/ --preset paper-nocaps
+  minigpt caption photos/ --detail --model minigpt4-7b
   minigpt caption photos/ --sample --temperature 0.7 --seed 1
   find . -name '*.png' -print0 | minigpt caption --files-from - -0`;

@@ -1,12 +1,14 @@
 /** `minigpt chat`: a conversation about one image. */
 import { Option, type Command } from 'commander';
 import { DEFAULT_MAX_PIXELS } from './input-options.ts';
+import { PRESET_HELP } from './preset-choice.ts';
 import { wholeNumber } from './whole-number.ts';
 
 /** As typed. */
 export type ChatFlags = {
   model?: string;
   threads?: number;
+  preset?: string;
   maxNewTokens?: number;
   maxPixels: number;
   showPrompt?: boolean;
@@ -22,6 +24,7 @@ export function addChatCommand(program: Command): void {
     .argument('<image>', 'the image to talk about')
     .option('--model <id|path>', 'the model pack to use (default: MINIGPT_MODEL, else "nano")')
     .option('--threads <n>', 'threads for the model (default: one per core)', wholeNumber(1, 512))
+    .option('--preset <name>', PRESET_HELP)
     .option('--max-new-tokens <n>', "end an answer after this many tokens (default: the model's)", wholeNumber(1))
     .option('--max-pixels <n>', 'refuse larger images before decoding them', wholeNumber(1), DEFAULT_MAX_PIXELS)
     .option('--show-prompt', 'write the exact text the model reads to stderr, before each answer')

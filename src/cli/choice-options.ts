@@ -23,6 +23,7 @@ const WRITING_FLAGS = {
   topP: '--top-p',
   seed: '--seed',
   stop: '--stop',
+  preset: '--preset',
 } as const satisfies Readonly<Partial<Record<keyof (ModelOptions & DecodingOptions), string>>>;
 
 export function addChoiceOptions(command: Command): Command {

@@ -2,12 +2,15 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { AnswerOptions } from '../engine/model.ts';
 import { UsageError } from '../errors.ts';
+import type { PresetSettings } from '../prompt/preset.ts';
 import { decimalNumber } from './decimal-number.ts';
 import { collect } from './input-options.ts';
+import { PRESET_HELP } from './preset-choice.ts';
 import { wholeNumber } from './whole-number.ts';
 
 /** As typed. */
 export type DecodingOptions = {
+  preset?: string;
   beams?: number;
   lengthPenalty?: number;
   repetitionPenalty?: number;
@@ -33,6 +36,7 @@ export function addDecodingOptions(command: Command): Command {
   const fraction = decimalNumber('above 0 and at most 1', (number) => number > 0 && number <= 1);
   const power = decimalNumber('from -10 to 10', (number) => Math.abs(number) <= 10);
   return command
+    .option('--preset <name>', PRESET_HELP)
     .option(
       '--beams <n>',
       'search with this many beams (default: 1, the likeliest token each time)',
@@ -45,7 +49,11 @@ export function addDecodingOptions(command: Command): Command {
     .option('--temperature <x>', 'with --sample: below 1 safer, above 1 freer (default: 1)', positive)
     .option('--top-k <n>', 'with --sample: draw from the k likeliest tokens, 0 from all (default: 50)', wholeNumber(0))
     .option('--top-p <x>', 'with --sample: draw from the likeliest that reach this mass (default: 0.9)', fraction)
-    .option('--seed <n>', 'with --sample: another number, other answers (default: 0)', wholeNumber(0, 2 ** 32 - 1))
+    .option(
+      '--seed <n>',
+      'with --sample: another number, other answers; with --detail: another wording (default: 0)',
+      wholeNumber(0, 2 ** 32 - 1),
+    )
     .option('--stop <text>', 'end an answer in front of this text; may be repeated', collectStop);
 }
 
@@ -53,13 +61,21 @@ export function addDecodingOptions(command: Command): Command {
 export type Decoding = Pick<AnswerOptions, 'repetitionPenalty' | 'noRepeatNgram' | 'search' | 'stopTexts'>;
 
 /**
- * The way of decoding that the options ask for.
+ * The way of decoding that the options ask for, and a preset where they leave it open. A way that is asked for by an option takes the place of
+ * the preset's: `--sample` of its beams, `--beams` of its sampling.
  *
+ * @param seedHasUse whether something else than sampling depends on the seed
  * @throws UsageError when an option would have no effect, or two exclude each other.
  */
-export function resolveDecoding(options: DecodingOptions): Decoding {
-  const { beams = 1, lengthPenalty, repetitionPenalty = 1, noRepeatNgram = 0, sample = false, stop = [] } = options;
-  if (sample && beams > 1) {
+export function resolveDecoding(
+  options: DecodingOptions,
+  preset: PresetSettings = {},
+  seedHasUse: boolean = false,
+): Decoding {
+  const { lengthPenalty, stop = [] } = options;
+  const samples = options.sample ?? (options.beams === undefined && preset.sampling !== undefined);
+  const beams = options.beams ?? (samples ? 1 : (preset.beams ?? 1));
+  if (samples && beams > 1) {
     throw new UsageError(
       `--beams ${beams} and --sample exclude each other: beams look for the likeliest answer. Choose one.`,
     );
@@ -71,14 +87,23 @@ export function resolveDecoding(options: DecodingOptions): Decoding {
   }
   for (const [key, flag] of Object.entries(SAMPLING_FLAGS)) {
     const value = options[key as keyof typeof SAMPLING_FLAGS];
-    if (value !== undefined && !sample) {
+    if (value !== undefined && !samples && !(key === 'seed' && seedHasUse)) {
       throw new UsageError(`${flag} ${value} is for sampling, and nothing is sampled. Add --sample, or leave it out.`);
     }
   }
-  const penalties = { repetitionPenalty, noRepeatNgram, stopTexts: stop };
-  if (beams > 1) return { ...penalties, search: { kind: 'beams', beams, lengthPenalty: lengthPenalty ?? 1 } };
-  if (!sample) return penalties;
-  const { temperature, topK, topP, seed } = { ...SAMPLING, ...options };
+  const penalties = {
+    repetitionPenalty: options.repetitionPenalty ?? preset.repetitionPenalty ?? 1,
+    noRepeatNgram: options.noRepeatNgram ?? preset.noRepeatNgram ?? 0,
+    stopTexts: stop,
+  };
+  if (beams > 1) {
+    return {
+      ...penalties,
+      search: { kind: 'beams', beams, lengthPenalty: lengthPenalty ?? preset.lengthPenalty ?? 1 },
+    };
+  }
+  if (!samples) return penalties;
+  const { temperature, topK, topP, seed } = { ...SAMPLING, ...preset.sampling, ...options };
   return { ...penalties, search: { kind: 'sampling', temperature, topK, topP, seed } };
 }
 

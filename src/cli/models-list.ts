@@ -3,7 +3,9 @@ import { downloadBytes, listKnownModels } from '../store/known-models.ts';
 import { listPacks, resolvePack } from '../store/packs.ts';
 import { formatBytes } from './byte-size.ts';
 import { printable } from '../output/printable.ts';
-import type { Precision } from '../pack/model-declaration.ts';
+import type { ModelDeclaration, Precision } from '../pack/model-declaration.ts';
+import { loadPromptFamily } from '../prompt/prompt-family.ts';
+import { describeSettings } from './preset-choice.ts';
 import { formatTable } from './text-table.ts';
 
 /** Prints one line per pack, embedded ones included. A damaged pack is listed with what is wrong. */
@@ -38,6 +40,16 @@ const ARITHMETIC: Readonly<Record<Precision, string>> = {
   int4: 'int4: linear layers of the language model in blocks of 4 bits, others in int8; the rest in fp32',
 };
 
+/** The presets of a pack, one a line, with their settings for its language model. */
+async function presetFacts({ promptFamily, language }: ModelDeclaration): Promise<[string, string][]> {
+  if (promptFamily === undefined || language === undefined) return [];
+  const { presets } = await loadPromptFamily(promptFamily);
+  return presets.map((preset, index) => [
+    index === 0 ? 'presets' : '',
+    `${preset.name} (${preset.tasks.join(', ')}): ${describeSettings(preset.settingsFor(language.kind))}`,
+  ]);
+}
+
 /** Prints what a pack says of itself. */
 export async function showModel(id: string): Promise<void> {
   const { declaration, directory, digest } = await resolvePack(id);
@@ -61,6 +73,7 @@ export async function showModel(id: string): Promise<void> {
       ['ends with', `token ${language.eosTokenIds.join(' or ')}`],
     );
   }
+  facts.push(...(await presetFacts(declaration)));
   if (declaration.matching.length > 0) facts.push(['heads', declaration.matching.join(', ')]);
   const width = Math.max(...facts.map(([name]) => name.length));
   process.stdout.write(facts.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join(''));

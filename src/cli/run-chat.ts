@@ -15,9 +15,11 @@ import { resolvePack } from '../store/packs.ts';
 import type { ChatFlags } from './chat.ts';
 import { answerLines, type LineTally } from './chat-lines.ts';
 import { ChatTalk } from './chat-talk.ts';
+import { resolveDecoding } from './decoding-options.ts';
 import { formatDuration } from './duration.ts';
 import { EXIT } from './exit-codes.ts';
 import { Interruption } from './interruption.ts';
+import { choosePreset } from './preset-choice.ts';
 import { chooseModel } from './settings.ts';
 import { Terminal } from './terminal.ts';
 
@@ -109,9 +111,11 @@ async function prepareChat(flags: ChatFlags): Promise<{ pack: Pack; options: Ans
   const { declaration } = pack;
   const { id, promptFamily } = declaration;
   if (promptFamily === undefined) throw new UsageError(`the model ${id} has no language model to talk to.`);
-  const { maxNewTokens: usual, minNewTokens: least } = (await loadPromptFamily(promptFamily)).defaults.chat;
+  const { defaults, presets } = await loadPromptFamily(promptFamily);
+  const preset = choosePreset(flags.preset, 'chat', presets, declaration);
+  const usual = { ...defaults.chat, ...preset };
   const room = roomForText(declaration);
-  const maxNewTokens = flags.maxNewTokens ?? Math.min(usual, room);
+  const maxNewTokens = flags.maxNewTokens ?? Math.min(usual.maxNewTokens, room);
   if (maxNewTokens > room) {
     throw new UsageError(
       `--max-new-tokens ${maxNewTokens}: the model ${id} has room for ${room} tokens after the image, prompt included.`,
@@ -121,9 +125,8 @@ async function prepareChat(flags: ChatFlags): Promise<{ pack: Pack; options: Ans
     pack,
     options: {
       maxNewTokens,
-      minNewTokens: Math.min(least, maxNewTokens),
-      repetitionPenalty: 1,
-      noRepeatNgram: 0,
+      minNewTokens: Math.min(usual.minNewTokens, maxNewTokens),
+      ...resolveDecoding({}, preset),
       score: flags.details === true,
     },
   };

@@ -16,23 +16,29 @@ import type { Terminal } from './terminal.ts';
  * @throws what kept it from starting or going on.
  */
 export async function runCommand(task: Task, paths: readonly string[], options: RunOptions): Promise<number> {
-  return runStream(task.kind, options, async (terminal): Promise<PreparedRun<Model>> => {
-    const { files, pack, settings, loadOptions } = await prepare(task, paths, options, terminal);
+  const kind = task.kind === 'caption' && options.allWordings === true ? 'wordings' : task.kind;
+  return runStream(kind, options, async (terminal): Promise<PreparedRun<Model>> => {
+    const { task: completed, ...prepared } = await prepare(task, paths, options, terminal);
+    const { files, pack, settings, loadOptions } = prepared;
     const { loadModel } = await import('../engine/load-model.ts');
     const { image } = pack.declaration;
     return {
       files,
       load: async () => loadModel(pack, loadOptions),
       onReady: (model) => {
-        if (options.showPrompt === true) showPrompts(task, model, terminal);
+        if (options.showPrompt === true) showPrompts(completed, model, terminal);
       },
       outcomes: (model, signal) => answerImages({ files, image, model, settings, pixels: decodeFile, signal }),
     };
   });
 }
 
-/** Each distinct prompt, quoted, because a space at its end matters and could not be seen. */
+/** Each distinct prompt, quoted, because a space at its end matters and could not be seen; and what is said next to a short answer. */
 function showPrompts(task: Task, model: Model, terminal: Terminal): void {
-  const texts = new Set(requestsOf(task, model).map(({ prompt }) => prompt.text));
-  for (const text of texts) terminal.say(`prompt ${JSON.stringify(text)}`);
+  const prompts = requestsOf(task, model).map(({ prompt }) => prompt);
+  for (const text of new Set(prompts.map((prompt) => prompt.text))) terminal.say(`prompt ${JSON.stringify(text)}`);
+  const [followUp] = prompts.flatMap((prompt) => prompt.followUp ?? []);
+  if (followUp === undefined) return;
+  const { request, belowTokens } = followUp;
+  terminal.say(`then, after an answer of fewer than ${belowTokens} tokens, ${JSON.stringify(request)}`);
 }

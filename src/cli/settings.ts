@@ -6,17 +6,24 @@ import { rowsForChoices } from '../language/forced-choices.ts';
 import { bytesPerRow } from '../language/kv-cache-size.ts';
 import { formatOfFile, type OutputFormat } from '../output/output-format.ts';
 import type { ModelDeclaration } from '../pack/model-declaration.ts';
-import type { Settings, Task } from '../pipeline/settings.ts';
+import { recordsPerImage, type Settings, type Task } from '../pipeline/settings.ts';
+import type { PresetSettings } from '../prompt/preset.ts';
 import type { PromptFamily } from '../prompt/prompt-family.ts';
 import type { ChoiceOptions } from './choice-options.ts';
 import { resolveDecoding, type DecodingOptions } from './decoding-options.ts';
+import type { DetailOptions } from './detail-options.ts';
 import type { InputOptions } from './input-options.ts';
 import type { ModelOptions } from './model-options.ts';
 import type { OutputOptions } from './output-options.ts';
 import type { ProgressChoice } from './progress.ts';
 
-/** Everything `caption` and `ask` share, as typed. */
-export type RunOptions = InputOptions & ModelOptions & DecodingOptions & OutputOptions & Pick<ChoiceOptions, 'scores'>;
+/** Everything `caption` and `ask` share, as typed, and what only one of them has. */
+export type RunOptions = InputOptions &
+  ModelOptions &
+  DecodingOptions &
+  OutputOptions &
+  DetailOptions &
+  Pick<ChoiceOptions, 'scores'>;
 
 /** With more rows than this a step takes longer in proportion: measured, a row of a step costs 0.36 ms among 16, 0.25 among 32 and among 48. */
 const AUTO_BATCH_SIZE = 32;
@@ -93,7 +100,7 @@ export function chooseLoadOptions(
   decoding: Pick<AnswerOptions, 'maxNewTokens' | 'search'>,
 ): LoadOptions {
   const { language, numImageTokens } = model;
-  const answers = images * (task.kind === 'ask' ? task.questions.length : 1);
+  const answers = images * recordsPerImage(task);
   const choices = task.kind === 'ask' ? task.choices : undefined;
   const rows = choices === undefined ? rowsPerAnswer(decoding) : rowsForChoices(choices.length);
   const answerTokens = choices === undefined ? decoding.maxNewTokens : mostTokens(choices);
@@ -120,8 +127,9 @@ function mostTokens(choices: readonly string[]): number {
 }
 
 /**
- * The settings of the run.
+ * The settings of the run: what is typed before what the preset has, and that before what the prompt family has.
  *
+ * @param preset of the task, for the model
  * @throws UsageError when options contradict each other or the model cannot hold what they ask for.
  */
 export function resolveSettings(
@@ -129,13 +137,17 @@ export function resolveSettings(
   options: RunOptions,
   prompts: Pick<PromptFamily, 'defaults'>,
   model: ModelDeclaration,
+  preset: PresetSettings = {},
 ): Settings {
-  const decoding = resolveDecoding(options);
-  const defaults = prompts.defaults[task.kind];
-  const maxNewTokens = options.maxNewTokens ?? defaults.maxNewTokens;
-  const minNewTokens = options.minNewTokens ?? Math.min(defaults.minNewTokens, maxNewTokens);
+  // One wording of several is chosen by the seed, which then has a use without sampling.
+  const seedHasUse = task.kind === 'caption' && task.detail?.instructions.length === 1;
+  const decoding = resolveDecoding(options, preset, seedHasUse);
+  const usual = { ...prompts.defaults[task.kind], ...preset };
+  const maxNewTokens = options.maxNewTokens ?? usual.maxNewTokens;
+  const minNewTokens = options.minNewTokens ?? Math.min(usual.minNewTokens, maxNewTokens);
   if (minNewTokens > maxNewTokens) {
-    const whose = options.maxNewTokens === undefined ? `the model's default of ${maxNewTokens}` : String(maxNewTokens);
+    const source = preset.maxNewTokens === undefined ? "model's default" : "preset's most";
+    const whose = options.maxNewTokens === undefined ? `the ${source} of ${maxNewTokens}` : String(maxNewTokens);
     throw new UsageError(`--min-new-tokens ${minNewTokens} is more than --max-new-tokens, ${whose}.`);
   }
   const positions = model.language?.maxPositionEmbeddings ?? 0;

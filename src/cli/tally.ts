@@ -10,6 +10,7 @@ import type { Interrupted } from './interruption.ts';
 /** What happens to an image that goes well. */
 const VERBS: Readonly<Record<RecordKind, string>> = {
   caption: 'captioned',
+  wordings: 'captioned',
   ask: 'answered',
   match: 'matched',
   rank: 'compared',

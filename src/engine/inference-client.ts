@@ -1,6 +1,6 @@
 /** The main thread's end of a thread that writes answers. */
 import { ImageError } from '../errors.ts';
-import type { GeneratedRow } from './continuous-batch.ts';
+import type { GeneratedAnswer } from './follow-up.ts';
 import type { Answered } from './inference-loop.ts';
 import type { AnswerRequest, WorkerStart } from './inference-messages.ts';
 import { InferenceThread } from './inference-thread.ts';
@@ -29,7 +29,7 @@ export class InferenceClient {
   }
 
   /** Answers every prompt about one image. `pixelValues` is given away. */
-  async answer(request: Omit<AnswerRequest, 'id'>): Promise<(GeneratedRow | ImageError)[]> {
+  async answer(request: Omit<AnswerRequest, 'id'>): Promise<(GeneratedAnswer | ImageError)[]> {
     const { results } = await this.#thread.request(request, [request.pixelValues.buffer]);
     return results.map((result) =>
       'error' in result ? new ImageError(result.error.code, result.error.message) : result,

@@ -2,17 +2,21 @@
  * The work of the inference thread: images wait to be encoded in batches, their prompts go to the continuous batch, and answers are sent
  * as soon as all prompts of an image have theirs.
  *
+ * A prompt may ask the model to go on where its answer is short (`follow-up.ts`): that is one more prompt about the same image.
+ *
  * The loop prefers full batches: while rows are being decoded it waits for a whole batch of images, and an idle model waits for a group of
  * them as long as they keep coming. Eight images together cost two thirds of eight images alone, which matters most where photographs are so
  * large that the cores are busy with decoding them.
  */
 import { ImageError } from '../errors.ts';
 import type { LanguageModel } from '../language/language-model.ts';
+import type { ImageEmbeds } from '../vision/image-embeds.ts';
 import type { ImageEncoder } from '../vision/image-encoder.ts';
 import { samplingKey } from './choosers.ts';
 import { ContinuousBatch, type GeneratedRow, type Job } from './continuous-batch.ts';
 import type { AnswerRequest, FailedAnswer } from './inference-messages.ts';
-import { leastRoom, rowsPerAnswer, type GenerationOptions, type WritingTexts } from './model.ts';
+import { asksAgain, followUpPrompt, type FollowUpTexts, type GeneratedAnswer } from './follow-up.ts';
+import { leastRoom, rowsPerAnswer, type FollowUp, type GenerationOptions, type PromptIds } from './model.ts';
 
 /** An idle model starts without the rest of a group when no image has come for this long. */
 const GROUP_PATIENCE_MS = 150;
@@ -21,9 +25,25 @@ const GROUP_PATIENCE_MS = 150;
 export type RequestEncoder = Pick<ImageEncoder, 'embedImages' | 'imageTokens' | 'readsInstruction'>;
 
 /** A request with the image tokens of each of its prompts, or why there are none. */
-type EncodedRequest = { request: AnswerRequest; imageTokens: Float32Array[] | ImageError };
+type EncodedRequest = {
+  request: AnswerRequest;
+  imageTokens: Float32Array[] | ImageError;
+  /** Image tokens for a prompt that comes later, where they are not those of the earlier one. */
+  tokensFor?: TokensFor | undefined;
+};
 
-export type Answered = { id: number; results: (GeneratedRow | FailedAnswer)[] };
+type TokensFor = (instruction: PromptIds['instruction']) => Promise<Float32Array>;
+
+/** An answer that is short, and what comes of asking the model to go on. */
+type ShortAnswer = {
+  request: AnswerRequest;
+  followUp: FollowUp;
+  answer: GeneratedRow;
+  imageTokensFor: TokensFor;
+  settle: (result: GeneratedAnswer | ImageError) => void;
+};
+
+export type Answered = { id: number; results: (GeneratedAnswer | FailedAnswer)[] };
 
 export class InferenceLoop {
   readonly #encoder: RequestEncoder;
@@ -31,11 +51,12 @@ export class InferenceLoop {
   readonly #batchSize: number;
   readonly #groupSize: number;
   readonly #send: (answered: Answered) => void;
-  readonly #loadTexts: () => Promise<Pick<WritingTexts, 'decode'>>;
-  #texts: Pick<WritingTexts, 'decode'> | undefined;
+  readonly #loadTexts: () => Promise<FollowUpTexts>;
+  #texts: FollowUpTexts | undefined;
   readonly #images: AnswerRequest[] = [];
   /** Prompts of encoded images, with the positions and rows that each needs in the cache, in order of arrival. */
   readonly #prompts: { job: Job; positions: number; rows: number }[] = [];
+  readonly #shortAnswers: ShortAnswer[] = [];
   #batch: ContinuousBatch | undefined;
   /** Positions that the rows of the present batch have. */
   #maxLength = 0;
@@ -57,8 +78,8 @@ export class InferenceLoop {
       groupSize: number;
     },
     send: (answered: Answered) => void,
-    /** Called once, when an answer is to end with a stop text. */
-    loadTexts: () => Promise<Pick<WritingTexts, 'decode'>> = refuseTexts,
+    /** Called once, when an answer is to end with a stop text, or may be asked to go on. */
+    loadTexts: () => Promise<FollowUpTexts> = refuseTexts,
   ) {
     this.#encoder = encoder;
     this.#language = language;
@@ -89,6 +110,7 @@ export class InferenceLoop {
       if (this.#isDecodingNothing) await this.#gather();
       if (this.#closed) break;
       if (this.#shouldEncode()) await this.#encode();
+      await this.#followUp();
       this.#admit();
       await this.#advance();
     }
@@ -100,7 +122,7 @@ export class InferenceLoop {
   }
 
   get #isDecodingNothing(): boolean {
-    return this.#prompts.length === 0 && this.#batch?.isIdle !== false;
+    return this.#prompts.length === 0 && this.#shortAnswers.length === 0 && this.#batch?.isIdle !== false;
   }
 
   /** Waits until a group of images is there, or none has come for a while. */
@@ -127,12 +149,13 @@ export class InferenceLoop {
 
   async #encode(): Promise<void> {
     const requests = this.#images.splice(0, this.#batchSize);
-    for (const { request, imageTokens } of await this.#encodeBatch(requests)) {
+    for (const encoded of await this.#encodeBatch(requests)) {
+      const { request, imageTokens, tokensFor } = encoded;
       if (imageTokens instanceof ImageError) {
         const { code, message } = imageTokens;
         this.#send({ id: request.id, results: request.prompts.map(() => ({ error: { code, message } })) });
       } else {
-        this.#addPrompts(request, imageTokens);
+        this.#addPrompts(request, imageTokens, tokensFor);
       }
     }
   }
@@ -140,7 +163,7 @@ export class InferenceLoop {
   /** Encodes a batch; when it fails as a whole (memory, most likely), its images are tried one by one, so that one cannot take the others along. */
   async #encodeBatch(requests: readonly AnswerRequest[]): Promise<EncodedRequest[]> {
     try {
-      if (requests.some(({ options }) => (options.stopTexts ?? []).length > 0)) this.#texts ??= await this.#loadTexts();
+      if (requests.some(needsTexts)) this.#texts ??= await this.#loadTexts();
       return await encodeRequests(this.#encoder, requests);
     } catch (error) {
       const [request] = requests;
@@ -152,29 +175,77 @@ export class InferenceLoop {
     }
   }
 
-  #addPrompts(request: AnswerRequest, imageTokensOfPrompts: readonly Float32Array[]): void {
-    const results: (GeneratedRow | FailedAnswer)[] = [];
+  #addPrompts(
+    request: AnswerRequest,
+    imageTokensOfPrompts: readonly Float32Array[],
+    tokensFor: TokensFor | undefined,
+  ): void {
+    const results: (GeneratedAnswer | FailedAnswer)[] = [];
     let open = request.prompts.length;
-    request.prompts.forEach(({ segments, continuations }, index) => {
-      const options = continuations === undefined ? request.options : judging(request.options, continuations);
-      const imageTokens = imageTokensOfPrompts[index] as Float32Array;
-      const imageTokenCount = imageTokens.length / this.#language.declaration.hiddenSize;
-      const job: Job = {
-        imageTokens,
-        segments,
-        options,
-        ...(options.search?.kind === 'sampling' ? { key: samplingKey(request.pixelValues, segments) } : {}),
-        resolve: (result) => {
-          results[index] =
-            result instanceof ImageError ? { error: { code: result.code, message: result.message } } : result;
-          open--;
-          if (open === 0) this.#send({ id: request.id, results });
-        },
+    request.prompts.forEach((prompt, index) => {
+      const { followUp } = prompt;
+      const imageTokens = imageTokensOfPrompts[index] ?? new Float32Array(); // [Q, d]
+      const settle = (result: GeneratedAnswer | ImageError): void => {
+        results[index] =
+          result instanceof ImageError ? { error: { code: result.code, message: result.message } } : result;
+        open--;
+        if (open === 0) this.#send({ id: request.id, results });
       };
-      const prompt = segments.reduce((sum, segment) => sum + (segment?.length ?? imageTokenCount), 0);
-      const positions = this.#language.positionsNeeded(prompt, options.maxNewTokens);
-      this.#prompts.push({ job, positions, rows: rowsPerAnswer(options) });
+      this.#addPrompt(request, prompt, imageTokens, (answer) => {
+        if (answer instanceof ImageError || !asksAgain(followUp, answer)) return settle(answer);
+        const imageTokensFor = tokensFor ?? (async () => imageTokens);
+        this.#shortAnswers.push({ request, followUp, answer, imageTokensFor, settle });
+      });
     });
+  }
+
+  #addPrompt(
+    request: AnswerRequest,
+    { segments, continuations }: Pick<PromptIds, 'segments' | 'continuations'>,
+    imageTokens: Float32Array,
+    resolve: Job['resolve'],
+  ): void {
+    const { pixelValues } = request;
+    const options = continuations === undefined ? request.options : judging(request.options, continuations);
+    const key = options.search?.kind === 'sampling' ? { key: samplingKey(pixelValues, segments) } : {};
+    const length = this.#promptLength(segments, imageTokens);
+    const positions = this.#language.positionsNeeded(length, options.maxNewTokens);
+    this.#prompts.push({
+      job: { imageTokens, segments, options, ...key, resolve },
+      positions,
+      rows: rowsPerAnswer(options),
+    });
+  }
+
+  #promptLength(segments: PromptIds['segments'], imageTokens: Float32Array): number {
+    const imageTokenCount = imageTokens.length / this.#language.declaration.hiddenSize;
+    return segments.reduce((sum, segment) => sum + (segment?.length ?? imageTokenCount), 0);
+  }
+
+  /** Asks for the rest of short answers. One that leaves no room for more stays as it is. */
+  async #followUp(): Promise<void> {
+    for (const { request, followUp, answer, imageTokensFor, settle } of this.#shortAnswers.splice(0)) {
+      try {
+        const { stopTexts = [], maxNewTokens } = request.options;
+        const { segments, instruction } = followUpPrompt(followUp, answer, this.#loadedTexts, stopTexts);
+        const imageTokens = await imageTokensFor(instruction); // [Q, d]
+        const length = this.#promptLength(segments, imageTokens);
+        if (this.#language.room(length, this.#language.positionsNeeded(length, maxNewTokens)) < 1) {
+          settle(answer);
+          continue;
+        }
+        this.#addPrompt(request, { segments }, imageTokens, (continuation) =>
+          settle(continuation instanceof ImageError ? continuation : { ...answer, continuation }),
+        );
+      } catch (error) {
+        settle(internalError(error));
+      }
+    }
+  }
+
+  get #loadedTexts(): FollowUpTexts {
+    if (this.#texts === undefined) throw new RangeError('this needs the tokenizer, which should be loaded by now');
+    return this.#texts;
   }
 
   /**
@@ -188,16 +259,11 @@ export class InferenceLoop {
       this.#maxLength = Math.max(this.#maxLength, ...this.#prompts.map(({ positions }) => positions));
       this.#rowsPerAnswer = Math.max(this.#rowsPerAnswer, ...this.#prompts.map(({ rows }) => rows));
       const rows = this.#batchSize * this.#rowsPerAnswer;
-      this.#batch = new ContinuousBatch(this.#language, rows, this.#maxLength, (ids) => this.#decode(ids));
+      this.#batch = new ContinuousBatch(this.#language, rows, this.#maxLength, (ids) => this.#loadedTexts.decode(ids));
     }
     let fitting = this.#prompts.findIndex((prompt) => !this.#fits(prompt));
     if (fitting < 0) fitting = this.#prompts.length;
     for (const { job } of this.#prompts.splice(0, fitting)) this.#batch.add(job);
-  }
-
-  #decode(tokenIds: readonly number[]): string {
-    if (this.#texts === undefined) throw new RangeError('stop texts need the tokenizer, which should be loaded by now');
-    return this.#texts.decode(tokenIds);
   }
 
   #fits({ positions, rows }: { positions: number; rows: number }): boolean {
@@ -231,6 +297,7 @@ async function encodeRequests(encoder: RequestEncoder, requests: readonly Answer
   return requests.map((request, image) => ({
     request,
     imageTokens: imageTokens.filter((_, pair) => images[pair] === image),
+    tokensFor: encoder.readsInstruction ? tokensForLater(encoder, imageEmbeds, request, image) : undefined,
   }));
 }
 
@@ -240,8 +307,26 @@ function judging(options: GenerationOptions, continuations: readonly (readonly n
   return { ...options, maxNewTokens: leastRoom({ search }), search };
 }
 
+/** Where the instruction is read, a later prompt about the image has tokens of its own. The embeddings are held only while one may come. */
+function tokensForLater(
+  encoder: RequestEncoder,
+  imageEmbeds: ImageEmbeds,
+  { prompts }: AnswerRequest,
+  image: number,
+): TokensFor | undefined {
+  if (prompts.every(({ followUp }) => followUp === undefined)) return undefined;
+  return async (instruction = []) => {
+    const [imageTokens] = await encoder.imageTokens(imageEmbeds, [image], [instruction]);
+    return imageTokens ?? new Float32Array(); // [Q, d]
+  };
+}
+
+function needsTexts({ options, prompts }: AnswerRequest): boolean {
+  return (options.stopTexts ?? []).length > 0 || prompts.some(({ followUp }) => followUp !== undefined);
+}
+
 async function refuseTexts(): Promise<never> {
-  throw new RangeError('a loop whose answers end with stop texts needs a way to load the tokenizer');
+  throw new RangeError('a loop whose answers end with stop texts, or go on, needs a way to load the tokenizer');
 }
 
 function internalError(error: unknown): ImageError {

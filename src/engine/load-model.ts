@@ -2,11 +2,20 @@
 import { ImageError, PackError } from '../errors.ts';
 import { cutAtStopText } from '../language/stop-texts.ts';
 import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
+import { partsOf, type GeneratedAnswer } from './follow-up.ts';
 import { InferencePool, planPool } from './inference-pool.ts';
 import { chosenAnswer } from './choice-scores.ts';
 import { refuseLongChoices } from './choice-tokens.ts';
 import { loadTexts } from './load-texts.ts';
-import type { Answer, AnswerOptions, LoadOptions, Model, TokenizedPrompt, WritingTexts } from './model.ts';
+import type {
+  Answer,
+  AnswerOptions,
+  LoadOptions,
+  Model,
+  QuestionForm,
+  TokenizedPrompt,
+  WritingTexts,
+} from './model.ts';
 
 /**
  * Loads a model and starts its inference threads. Close the model, or they keep the process alive.
@@ -50,8 +59,8 @@ class LoadedModel implements Model {
     return this.#texts.captionPrompt(prompt);
   }
 
-  questionPrompt(question: string, choices?: readonly string[]): TokenizedPrompt {
-    const prompt = this.#texts.questionPrompt(question, choices);
+  questionPrompt(question: string, form?: QuestionForm): TokenizedPrompt {
+    const prompt = this.#texts.questionPrompt(question, form);
     refuseLongChoices(prompt, this.pack.declaration);
     return prompt;
   }
@@ -73,16 +82,28 @@ class LoadedModel implements Model {
     });
     return results.map((result, index) => {
       if (result instanceof ImageError) return result;
-      const { tokenIds, finishReason, score, beamScore } = result;
       const prompt = prompts[index];
-      if (result.choices !== undefined && prompt !== undefined) {
-        const { text, scores: ofChoices } = chosenAnswer(prompt, result.choices);
-        return { text, tokenIds, finishReason, scores: ofChoices, ...(options.score ? { score } : {}) };
-      }
-      const written = cutAtStopText(this.#texts.decode(tokenIds), options.stopTexts ?? []);
-      const scores = beamScore === undefined ? { score } : { score, beamScore };
-      return { text: this.#texts.cleanUp(written), tokenIds, finishReason, ...(options.score ? scores : {}) };
+      if (result.choices === undefined || prompt === undefined) return this.#toAnswer(result, options);
+      const { tokenIds, finishReason, score } = result;
+      const { text, scores } = chosenAnswer(prompt, result.choices);
+      return { text, tokenIds, finishReason, scores, ...(options.score ? { score } : {}) };
     });
+  }
+
+  #toAnswer(generated: GeneratedAnswer, { stopTexts = [], score: withScore }: AnswerOptions): Answer {
+    const parts = partsOf(generated);
+    const texts = parts.map(({ tokenIds }) =>
+      this.#texts.cleanUp(cutAtStopText(this.#texts.decode(tokenIds), stopTexts)),
+    );
+    const score = parts.reduce((sum, part) => sum + part.score, 0);
+    const beamScore = parts.reduce((sum, part) => sum + (part.beamScore ?? 0), 0);
+    const scores = generated.beamScore === undefined ? { score } : { score, beamScore };
+    return {
+      text: texts.filter((text) => text !== '').join(' '),
+      tokenIds: parts.flatMap(({ tokenIds }) => tokenIds),
+      finishReason: parts.at(-1)?.finishReason ?? generated.finishReason,
+      ...(withScore ? scores : {}),
+    };
   }
 
   async close(): Promise<void> {

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { PackError } from '../errors.ts';
 import { stopSequences } from '../language/stop-sequences.ts';
 import type { Pack } from '../pack/model-declaration.ts';
-import { loadPromptFamily, type Prompt, type PromptFamily } from '../prompt/prompt-family.ts';
+import { loadPromptFamily, type Prompt, type PromptFamily, type Turn } from '../prompt/prompt-family.ts';
 import type { IncrementalDecoder } from '../tokenizer/incremental-decoder.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 import { ChoiceTokens } from './choice-tokens.ts';
-import type { TokenizedPrompt, WritingTexts } from './model.ts';
+import type { QuestionForm, TokenizedPrompt, WritingTexts } from './model.ts';
 
 /** Longest instruction that the Q-Former was trained with; of a longer one the end is kept (LAVIS `max_txt_len`, truncation side left). */
 const MAX_INSTRUCTION_TOKENS = 128;
@@ -65,11 +65,15 @@ export class ModelTexts implements WritingTexts {
     return this.tokenize(this.prompts.caption(prompt));
   }
 
-  questionPrompt(question: string, choices?: readonly string[]): TokenizedPrompt {
-    const prompt = this.tokenize(this.prompts.question(question));
+  questionPrompt(question: string, { template, choices }: QuestionForm = {}): TokenizedPrompt {
+    const prompt = this.tokenize(this.prompts.question(question, template));
     return choices === undefined
       ? prompt
       : { ...prompt, choices, continuations: this.#choices.continue(prompt, choices) };
+  }
+
+  conversationPrompt(turns: readonly Turn[], question: string): TokenizedPrompt {
+    return this.tokenize(this.prompts.conversation(turns, question));
   }
 
   get tokenCount(): number {

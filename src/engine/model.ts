@@ -6,7 +6,19 @@ import type { BeamSearchOptions } from '../language/beam-search.ts';
 import { rowsForChoices, type ChoicesOptions } from '../language/forced-choices.ts';
 import type { SamplingOptions } from '../language/sampling.ts';
 import type { Pack } from '../pack/model-declaration.ts';
+import type { Turn } from '../prompt/prompt-family.ts';
+import type { Template } from '../prompt/template.ts';
 import type { ChoiceScore } from './choice-scores.ts';
+
+/** What is asked next where an answer is short; plain data, since it goes to the inference thread. */
+export type FollowUp = {
+  /** What the first prompt asked, as a turn of a conversation has it. */
+  question: string;
+  /** What is said next. */
+  request: string;
+  /** Answers of fewer tokens, the stop token counted, are short. */
+  belowTokens: number;
+};
 
 /** A prompt as it is sent to the model. */
 export type PromptIds = {
@@ -16,6 +28,7 @@ export type PromptIds = {
   instruction: readonly number[] | undefined;
   /** Token ids of each answer that is to be judged, with its end; absent where the model writes the answer itself. */
   continuations?: readonly (readonly number[])[];
+  followUp?: FollowUp;
 };
 
 /**
@@ -62,15 +75,17 @@ export type AnswerOptions = Omit<GenerationOptions, 'eosTokenIds' | 'stopSequenc
   search?: BeamSearchOptions | SamplingOptions;
 };
 
-/** What the model wrote for one image and one prompt. */
+/** What the model wrote for one image and one prompt; of one that it was asked to go on with, both parts. */
 export type Answer = {
+  /** Parts are joined by one space. */
   text: string;
-  /** Generated ids, with the stop id where one was generated. */
+  /** Generated ids, with the stop id of each part where one was generated. */
   tokenIds: number[];
+  /** Of the last part. */
   finishReason: 'stop' | 'length';
   /** Sum of natural log-probabilities of `tokenIds`; absent unless asked for. */
   score?: number;
-  /** What beams are ranked by: `score` over a power of the length; only where there are beams and scores are asked for. */
+  /** What beams are ranked by: `score` over a power of the length, summed over parts; only where there are beams and scores are asked for. */
   beamScore?: number;
   /** What became of each choice, in the order they were given; only where there were any. Then `text` is one of them, as it was given. */
   scores?: ChoiceScore[];
@@ -85,16 +100,23 @@ export type LoadOptions = {
   batchSize: number;
 };
 
+/** How a question is put. */
+export type QuestionForm = {
+  /** Another way to put it than the family's own. */
+  template?: Template | undefined;
+  /** The answers that the model chooses from; it writes one itself where there are none. */
+  choices?: readonly string[] | undefined;
+};
+
 /** The texts of a model that writes, in both directions. */
 export interface WritingTexts {
   /** Ids that end an answer beside the pack's end ids. */
   readonly stopSequences: readonly (readonly number[])[];
   captionPrompt(prompt?: string): TokenizedPrompt;
-  /**
-   * @param choices the answers that the model chooses from; it writes one itself where there are none
-   * @throws UsageError when it cannot write one of them, or cannot tell two of them apart.
-   */
-  questionPrompt(question: string, choices?: readonly string[]): TokenizedPrompt;
+  /** @throws UsageError when the model cannot write one of the choices, or cannot tell two of them apart. */
+  questionPrompt(question: string, form?: QuestionForm): TokenizedPrompt;
+  /** A question after earlier turns, oldest first. */
+  conversationPrompt(turns: readonly Turn[], question: string): TokenizedPrompt;
   /** How many ids stand for a token; a vocabulary may be padded behind them. */
   readonly tokenCount: number;
   /** The text of ids as they were written, special tokens left out. */
@@ -109,7 +131,7 @@ export interface Model {
   readonly imagesInFlight: number;
   captionPrompt(prompt?: string): TokenizedPrompt;
   /** As that of `WritingTexts`. */
-  questionPrompt(question: string, choices?: readonly string[]): TokenizedPrompt;
+  questionPrompt(question: string, form?: QuestionForm): TokenizedPrompt;
   /**
    * Encodes one image once and answers every prompt about it. Calls may overlap; they are batched together.
    *

@@ -49,9 +49,12 @@ export class QFormerTexts implements WritingTexts {
 
   /** @throws UsageError always. */
   questionPrompt(): TokenizedPrompt {
-    throw new UsageError(
-      'a Q-Former that captions by itself answers no questions. Choose a model with a language model.',
-    );
+    return refuseQuestion();
+  }
+
+  /** @throws UsageError always. */
+  conversationPrompt(): TokenizedPrompt {
+    return refuseQuestion();
   }
 
   get tokenCount(): number {
@@ -65,4 +68,10 @@ export class QFormerTexts implements WritingTexts {
   cleanUp(text: string): string {
     return text.trim();
   }
+}
+
+function refuseQuestion(): never {
+  throw new UsageError(
+    'a Q-Former that captions by itself answers no questions. Choose a model with a language model.',
+  );
 }

@@ -19,6 +19,7 @@ export type CsvColumns = {
 /** What stands between image and error. */
 const COLUMNS: Readonly<Record<RecordKind, readonly string[]>> = {
   caption: ['caption'],
+  wordings: ['instruction', 'caption'],
   ask: ['question', 'answer'],
   match: ['text', 'itm', 'itc'],
   rank: ['text', 'rank', 'itm', 'itc'],
@@ -28,6 +29,7 @@ const ANSWER_DETAILS = ['model', 'prompt', 'tokenIds', 'finishReason', 'score', 
 
 const DETAIL_COLUMNS: Readonly<Record<RecordKind, readonly (keyof RecordDetails)[]>> = {
   caption: ANSWER_DETAILS,
+  wordings: ANSWER_DETAILS,
   ask: ANSWER_DETAILS,
   match: ['model', 'seconds'],
   rank: ['model', 'score'],

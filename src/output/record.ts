@@ -22,7 +22,13 @@ export type RecordDetails = {
   seconds: number;
 };
 
-export type CaptionRecord = { schema: 1; image: string; caption: string } & Partial<RecordDetails>;
+export type CaptionRecord = {
+  schema: 1;
+  image: string;
+  /** What the model was told to do; only where it was told so in several ways. */
+  instruction?: string;
+  caption: string;
+} & Partial<RecordDetails>;
 
 export type AnswerRecord = {
   schema: 1;
@@ -66,14 +72,15 @@ export type FailedRecord = {
   schema: 1;
   image: string;
   question?: string;
+  instruction?: string;
   text?: string;
   error: { code: ImageErrorCode; message: string };
 };
 
 export type OutputRecord = CaptionRecord | AnswerRecord | MatchRecord | FailedRecord;
 
-/** What a record is about, which decides its columns and what is said of a run; `rank` is `match` where the best are asked for. */
-export type RecordKind = 'caption' | 'ask' | 'match' | 'rank';
+/** What a record is about, which decides its columns and what is said of a run; `rank` is `match` where the best are asked for, `wordings` is `caption` where an image has one for each wording of the instruction. */
+export type RecordKind = 'caption' | 'wordings' | 'ask' | 'match' | 'rank';
 
 /** True for a record that reports a failure instead of an answer. */
 export function isFailed(record: OutputRecord): record is FailedRecord {

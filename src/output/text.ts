@@ -16,17 +16,19 @@ export const text: RecordFormat = {
 function subject(record: OutputRecord): string {
   if ('rank' in record) return record.text;
   if (!isFailed(record)) return record.image;
-  const asked = record.question ?? record.text;
+  const asked = record.question ?? record.instruction ?? record.text;
   return asked === undefined ? record.image : `${record.image}: ${asked}`;
 }
 
 function result(record: OutputRecord): string {
   if (isFailed(record)) return `error: ${record.error.message}`;
   if ('itm' in record) return match(record);
-  if ('caption' in record) return record.caption;
   // A question mark divides the two better than any sign of ours would.
-  const answered = `${record.question} ${record.answer}`;
-  return record.scores === undefined ? answered : `${answered}  (${comparison(record.scores)})`;
+  if ('answer' in record) {
+    const answered = `${record.question} ${record.answer}`;
+    return record.scores === undefined ? answered : `${answered}  (${comparison(record.scores)})`;
+  }
+  return record.instruction === undefined ? record.caption : `${record.instruction} ${record.caption}`;
 }
 
 /** `yes 73 %, no 27 %`: the likeliest first. */

@@ -96,5 +96,5 @@ function rankingScore({ itc, itmLogit }: MatchScores): number {
 /** An image that failed took part for none of the texts, so it has one record without a text. */
 function failure(file: ImageFile, error: unknown): ImageOutcome {
   const imageError = imageFailure(error);
-  return { file, records: [failedRecord(file.path, undefined, imageError)], errors: [imageError] };
+  return { file, records: [failedRecord(file.path, {}, imageError)], errors: [imageError] };
 }

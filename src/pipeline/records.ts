@@ -3,29 +3,59 @@ import type { Answer, Model, TokenizedPrompt } from '../engine/model.ts';
 import { ImageError, MinigptError } from '../errors.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 import type { FailedRecord, OutputRecord, RecordDetails } from '../output/record.ts';
+import { trimDescription } from '../prompt/trim-description.ts';
 import type { Task } from './settings.ts';
 
-/** One record's worth of a task: for `ask` a question, for `caption` the one description. */
-export type Request = { question: string | undefined; prompt: TokenizedPrompt };
+/** What tells the records of an image apart: a question, or one of several instructions. Empty for its one description. */
+export type Asked = { question?: string; instruction?: string };
+
+/** One record's worth of a task. */
+export type Request = { asked: Asked; prompt: TokenizedPrompt };
 
 /** What is asked about each image, as the model reads it. */
 export function requestsOf(task: Task, model: Model): Request[] {
-  if (task.kind === 'caption') return [{ question: undefined, prompt: model.captionPrompt(task.prompt) }];
-  const { questions, choices } = task;
-  return questions.map((question) => ({ question, prompt: model.questionPrompt(question, choices) }));
+  const prompts = promptsOf(task, model);
+  return askedOf(task).map((asked, index) => {
+    const prompt = prompts[index];
+    if (prompt === undefined) throw new RangeError('every record of an image has a prompt');
+    return { asked, prompt };
+  });
+}
+
+function promptsOf(task: Task, model: Model): TokenizedPrompt[] {
+  if (task.kind === 'ask') return task.questions.map((question) => model.questionPrompt(question, task));
+  const { instructions = [], goOn } = task.detail ?? {};
+  if (instructions.length === 0) return [model.captionPrompt(task.prompt)];
+  return instructions.map((instruction) => {
+    const prompt = model.captionPrompt(instruction);
+    return goOn === undefined ? prompt : { ...prompt, followUp: { question: instruction, ...goOn } };
+  });
+}
+
+/** One entry per record of an image, in order. */
+function askedOf(task: Task): Asked[] {
+  if (task.kind === 'ask') return task.questions.map((question) => ({ question }));
+  const instructions = task.detail?.instructions ?? [];
+  return instructions.length > 1 ? instructions.map((instruction) => ({ instruction })) : [{}];
 }
 
 /** The record of one answer; `details` and the scores of choices only where the user asked for them. */
 export function answeredRecord(
   image: string,
-  question: string | undefined,
-  answer: Answer,
+  asked: Asked,
+  text: string,
   details: RecordDetails | undefined,
-  withScores: boolean,
+  scores: Answer['scores'],
 ): OutputRecord {
-  if (question === undefined) return { schema: 1, image, caption: answer.text, ...details };
-  const scores = withScores && answer.scores !== undefined ? { scores: answer.scores } : {};
-  return { schema: 1, image, question, answer: answer.text, ...scores, ...details };
+  const { question } = asked;
+  if (question === undefined) return { schema: 1, image, ...asked, caption: text, ...details };
+  return { schema: 1, image, question, answer: text, ...(scores === undefined ? {} : { scores }), ...details };
+}
+
+/** The text of a record: what the model wrote, and of a detailed description what is left after trimming. */
+export function textOf(task: Task, { text, finishReason }: Answer): string {
+  const isDetailed = task.kind === 'caption' && task.detail !== undefined;
+  return isDetailed ? trimDescription(text, finishReason === 'length') : text;
 }
 
 export function detailsOf(model: Model, prompt: TokenizedPrompt, answer: Answer, seconds: number): RecordDetails {
@@ -50,15 +80,14 @@ export function roundedSeconds(seconds: number): number {
   return Math.round(seconds * 1000) / 1000;
 }
 
-export function failedRecord(image: string, question: string | undefined, error: ImageError): FailedRecord {
+export function failedRecord(image: string, asked: Asked, error: ImageError): FailedRecord {
   const { code, message } = error;
-  return { schema: 1, image, ...(question === undefined ? {} : { question }), error: { code, message } };
+  return { schema: 1, image, ...asked, error: { code, message } };
 }
 
-/** One failed record per question, or the one of a caption: nothing that was asked is missing from the output. */
+/** One failed record per question or instruction, or the one of a caption: nothing that was asked is missing from the output. */
 export function failedRecords(image: string, task: Task, error: ImageError): FailedRecord[] {
-  const questions = task.kind === 'ask' ? task.questions : [undefined];
-  return questions.map((question) => failedRecord(image, question, error));
+  return askedOf(task).map((asked) => failedRecord(image, asked, error));
 }
 
 /**

@@ -13,7 +13,7 @@ import type { OutputRecord } from '../output/record.ts';
 import type { ImageDeclaration } from '../pack/model-declaration.ts';
 import { boundedDecoder, type DecodedImage, type PixelSource } from './bounded-decoder.ts';
 import { orderedMap } from './ordered-map.ts';
-import { answeredRecord, detailsOf, failedRecord, failedRecords, imageFailure, requestsOf } from './records.ts';
+import { answeredRecord, detailsOf, failedRecord, failedRecords, imageFailure, requestsOf, textOf } from './records.ts';
 import type { Settings } from './settings.ts';
 import { Slots } from './slots.ts';
 
@@ -78,14 +78,15 @@ export async function* answerImages(run: Run): AsyncGenerator<ImageOutcome, void
     }
     const seconds = (performance.now() - image.started) / 1000;
     const errors: ImageError[] = [];
-    const records = requests.map(({ question, prompt }, index) => {
+    const records = requests.map(({ asked, prompt }, index) => {
       const result = results[index] ?? new ImageError('internal', 'the model gave no answer.');
       if (result instanceof ImageError) {
         errors.push(result);
-        return failedRecord(file.path, question, result);
+        return failedRecord(file.path, asked, result);
       }
       const facts = details ? detailsOf(model, prompt, result, seconds) : undefined;
-      return answeredRecord(file.path, question, result, facts, scores);
+      const text = textOf(settings.task, result);
+      return answeredRecord(file.path, asked, text, facts, scores ? result.scores : undefined);
     });
     return { file, records, errors };
   }

@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { PackError } from '../errors.ts';
 import { ObjectReader } from '../pack/object-reader.ts';
 import { CleanUp } from './clean-up.ts';
+import { readDetail, type Detail } from './detail.ts';
+import { Preset } from './preset.ts';
 import { TaskMark } from './task-mark.ts';
 import { IMAGE_MARK, Template, type FilledSegment } from './template.ts';
 
@@ -42,6 +44,10 @@ export class PromptFamily {
   readonly readsInstruction: boolean;
   /** Sequences of tokens, as the vocabulary spells them, that end an answer beside the pack's end tokens. */
   readonly stopTokens: readonly (readonly string[])[];
+  /** Published settings to choose from. */
+  readonly presets: readonly Preset[];
+  /** How a detailed description is asked for. */
+  readonly detail: Detail | undefined;
   readonly #defaultPrompt: string;
   readonly #captionTemplate: Template;
   readonly #questionTemplate: Template;
@@ -81,6 +87,8 @@ export class PromptFamily {
     this.#answerCleanUp = CleanUp.read(cleanUp, 'answer');
     this.#generatedCleanUp = CleanUp.read(cleanUp, 'generated');
     this.stopTokens = root.list('stop_tokens').map(readStopTokens);
+    this.presets = Preset.readAll(root, file);
+    this.detail = readDetail(root, this.presets);
     this.defaults = { caption: readLength(caption), ask: readLength(question), chat: readLength(conversation) };
     for (const reader of [caption, question, conversation, cleanUp, root]) reader.refuseUnknownKeys();
   }
@@ -102,9 +110,9 @@ export class PromptFamily {
     return this.#fill(this.#captionTemplate, { prompt });
   }
 
-  /** One question, without what was said before. */
-  question(question: string): Prompt {
-    return this.#fill(this.#questionTemplate, { question: this.#taskMark?.put(question) ?? question });
+  /** One question, without what was said before; in the words of a preset's template where one is given. */
+  question(question: string, template: Template = this.#questionTemplate): Prompt {
+    return this.#fill(template, { question: this.#taskMark?.put(question) ?? question });
   }
 
   /** A question after the turns of a conversation, oldest first. */

@@ -15,9 +15,12 @@ export type FilledSegment = { type: 'image' } | { type: 'text'; text: string };
 type Piece = { type: 'image' } | { type: 'literal'; text: string } | { type: 'placeholder'; name: string };
 
 export class Template {
+  /** The template as it was written. */
+  readonly source: string;
   readonly #pieces: readonly Piece[];
 
-  private constructor(pieces: readonly Piece[]) {
+  private constructor(source: string, pieces: readonly Piece[]) {
+    this.source = source;
     this.#pieces = pieces;
   }
 
@@ -45,7 +48,7 @@ export class Template {
       );
       throw new PackError(where.file, `${where.key} should hold exactly ${expected}, but is "${source}".`);
     }
-    return new Template(pieces);
+    return new Template(source, pieces);
   }
 
   /**

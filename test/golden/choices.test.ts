@@ -97,10 +97,7 @@ describe.each(cases)('$fixture', ({ fixture, question, prompt: promptText, image
     pack = await readPack(directory);
     stages = await loadStages(pack, 1);
     const texts = await ModelTexts.load(pack);
-    prompt = texts.questionPrompt(
-      question,
-      choices.map(({ choice }) => choice),
-    );
+    prompt = texts.questionPrompt(question, { choices: choices.map(({ choice }) => choice) });
     const all = await pixelValuesOf(await readGoldenFolder(source));
     pixels = images.flatMap((image) => all[image] ?? []);
   });
@@ -182,7 +179,7 @@ test('what nano writes greedily has, among choices, the sum that it was written 
   const stages = await loadStages(pack, 1);
   try {
     const texts = await ModelTexts.load(pack);
-    const prompt = texts.questionPrompt('What is this?', ['a photograph of a street', 'no']);
+    const prompt = texts.questionPrompt('What is this?', { choices: ['a photograph of a street', 'no'] });
     const pixels = await pixelValuesOf(await readGoldenFolder(join(FIXTURES, 'nano')));
     const { continuations: given = [], ...unanswered } = prompt;
     const written = await answer(stages, 8, pixels, [unanswered], eos);

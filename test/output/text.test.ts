@@ -21,6 +21,13 @@ test('the choices follow an answer, likeliest first, in quotes where one holds a
   );
 });
 
+test('a description follows its instruction where there are several', () => {
+  const record = { schema: 1, image: 'a.jpg', instruction: 'Tell me more.' } as const;
+  expect(text.encode({ ...record, caption: 'a dog runs' })).toBe('a.jpg: Tell me more. a dog runs\n');
+  const error = { code: 'empty-file', message: 'the file is empty.' } as const;
+  expect(text.encode({ ...record, error })).toBe('a.jpg: Tell me more.: error: the file is empty.\n');
+});
+
 test('a text follows its image with both scores; where images are ranked for a text, it leads', () => {
   const match = { schema: 1, image: 'a.jpg', text: 'a dog', itm: 0.966, itc: -0.414 } as const;
   expect(text.encode(match)).toBe('a.jpg: a dog  itm 97 %  itc -0.41\n');

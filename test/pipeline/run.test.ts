@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { TokenizedPrompt } from '../../src/engine/model.ts';
+import type { QuestionForm, TokenizedPrompt } from '../../src/engine/model.ts';
 import { ImageError, MinigptError, PackError } from '../../src/errors.ts';
 import type { OutputRecord } from '../../src/output/record.ts';
 import type { PixelSource } from '../../src/pipeline/bounded-decoder.ts';
@@ -60,8 +60,8 @@ test('choices reach the model as they are given, and their scores stand in recor
   ];
   const given: (readonly string[] | undefined)[] = [];
   class Choosing extends FakeModel {
-    override questionPrompt(question: string, choices?: readonly string[]): TokenizedPrompt {
-      given.push(choices);
+    override questionPrompt(question: string, form?: QuestionForm): TokenizedPrompt {
+      given.push(form?.choices);
       return super.questionPrompt(question);
     }
   }
@@ -79,6 +79,28 @@ test('choices reach the model as they are given, and their scores stand in recor
     { ...plain, question: 'Why?', scores },
   ]);
   expect(given).toEqual(Array.from({ length: 4 }, () => ['no', 'yes']));
+});
+
+test('a detailed description is trimmed, and asked for in each wording with a request to go on', async () => {
+  const asked: unknown[] = [];
+  const model = new FakeModel(1, (_, prompt) => ({ ...answer(`${prompt} is this. And it`), finishReason: 'length' }));
+  const detail = { instructions: ['one', 'two'], goOn: { request: 'More', belowTokens: 9 } };
+  const answerPrompts = model.answer.bind(model);
+  model.answer = async (pixelValues, prompts, options) => {
+    asked.push(...prompts.map(({ followUp }) => followUp));
+    return answerPrompts(pixelValues, prompts, options);
+  };
+  const settings: Settings = { ...SETTINGS, task: { kind: 'caption', prompt: undefined, detail } };
+  const records = await recordsOf(runOf(model, { files: numberedFiles(1), settings }));
+  expect(records).toEqual(
+    detail.instructions.map((instruction) => ({
+      schema: 1,
+      image: '0',
+      instruction,
+      caption: `<image>${instruction} is this.`,
+    })),
+  );
+  expect(asked).toEqual(detail.instructions.map((question) => ({ question, ...detail.goOn })));
 });
 
 test('whatever takes how long and whatever fails, records come in order and the bounds hold', async () => {
