@@ -12,7 +12,7 @@ export function addCaptionCommand(program: Command): void {
   addInputOptions(command);
   addModelOptions(command).option('--prompt <text>', 'a beginning that the model continues');
   addDetailOptions(command);
-  addDecodingOptions(command);
+  addDecodingOptions(command, SEED_HELP);
   addOutputOptions(command, '-q, --quiet')
     .addHelpText('after', EXAMPLES)
     .action(async (paths: string[], options: RunOptions & { prompt?: string }) => {
@@ -20,6 +20,9 @@ export function addCaptionCommand(program: Command): void {
       process.exitCode = await runCommand({ kind: 'caption', prompt: options.prompt }, paths, options);
     });
 }
+
+const SEED_HELP =
+  'with --sample: another number, other captions; with --detail: another wording of the instruction (default: 0)';
 
 const EXAMPLES = `
 Examples:

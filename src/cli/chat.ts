@@ -1,15 +1,16 @@
 /** `minigpt chat`: a conversation about one image. */
 import { Option, type Command } from 'commander';
+import { addTokenOptions, type DecodingOptions } from './decoding-options.ts';
 import { DEFAULT_MAX_PIXELS } from './input-options.ts';
 import { PRESET_HELP } from './preset-choice.ts';
 import { wholeNumber } from './whole-number.ts';
 
 /** As typed. */
-export type ChatFlags = {
+export type ChatFlags = Omit<DecodingOptions, 'beams' | 'lengthPenalty' | 'stop'> & {
   model?: string;
   threads?: number;
-  preset?: string;
   maxNewTokens?: number;
+  minNewTokens?: number;
   maxPixels: number;
   showPrompt?: boolean;
   details?: boolean;
@@ -18,7 +19,7 @@ export type ChatFlags = {
 };
 
 export function addChatCommand(program: Command): void {
-  program
+  const command = program
     .command('chat')
     .description('talk about one image')
     .argument('<image>', 'the image to talk about')
@@ -26,6 +27,8 @@ export function addChatCommand(program: Command): void {
     .option('--threads <n>', 'threads for the model (default: one per core)', wholeNumber(1, 512))
     .option('--preset <name>', PRESET_HELP)
     .option('--max-new-tokens <n>', "end an answer after this many tokens (default: the model's)", wholeNumber(1))
+    .option('--min-new-tokens <n>', "do not end it before this many (default: the model's)", wholeNumber(0));
+  addTokenOptions(command)
     .option('--max-pixels <n>', 'refuse larger images before decoding them', wholeNumber(1), DEFAULT_MAX_PIXELS)
     .option('--show-prompt', 'write the exact text the model reads to stderr, before each answer')
     .option('--details', 'add model, prompt, token ids, finish reason, score and seconds to each record')
@@ -44,4 +47,5 @@ From a pipe, every line is a question.
 
 Examples:
   minigpt chat photos/dog.jpg
+  minigpt chat photos/dog.jpg --sample --temperature 0.7
   minigpt chat photos/dog.jpg < questions.txt > answers.jsonl`;

@@ -31,30 +31,38 @@ const SAMPLING = { temperature: 1, topK: 50, topP: 0.9, seed: 0 } as const;
 /** The sampling options with their flags. */
 const SAMPLING_FLAGS = { temperature: '--temperature', topK: '--top-k', topP: '--top-p', seed: '--seed' } as const;
 
-export function addDecodingOptions(command: Command): Command {
-  const positive = decimalNumber('above 0', (number) => number > 0);
-  const fraction = decimalNumber('above 0 and at most 1', (number) => number > 0 && number <= 1);
+const SEED_HELP = 'with --sample: another number, other answers (default: 0)';
+
+/** @param seedHelp where something else than sampling depends on the seed */
+export function addDecodingOptions(command: Command, seedHelp: string = SEED_HELP): Command {
   const power = decimalNumber('from -10 to 10', (number) => Math.abs(number) <= 10);
-  return command
+  command
     .option('--preset <name>', PRESET_HELP)
     .option(
       '--beams <n>',
       'search with this many beams (default: 1, the likeliest token each time)',
       wholeNumber(1, MOST_BEAMS),
     )
-    .option('--length-penalty <x>', 'with beams: above 0 favours long answers, below 0 short ones (default: 1)', power)
+    .option('--length-penalty <x>', 'with beams: above 0 favours long answers, below 0 short ones (default: 1)', power);
+  return addTokenOptions(command, seedHelp).option(
+    '--stop <text>',
+    'end an answer in front of this text; may be repeated',
+    collectStop,
+  );
+}
+
+/** Those that decide each token where it stands, so that an answer can be shown while it is written. */
+export function addTokenOptions(command: Command, seedHelp: string = SEED_HELP): Command {
+  const positive = decimalNumber('above 0', (number) => number > 0);
+  const fraction = decimalNumber('above 0 and at most 1', (number) => number > 0 && number <= 1);
+  return command
     .option('--repetition-penalty <x>', 'above 1 makes words less likely that stand already (default: 1)', positive)
     .option('--no-repeat-ngram <n>', 'write no run of so many tokens twice (default: 0, any)', wholeNumber(0))
     .option('--sample', 'draw tokens by their probability instead of taking the likeliest')
     .option('--temperature <x>', 'with --sample: below 1 safer, above 1 freer (default: 1)', positive)
     .option('--top-k <n>', 'with --sample: draw from the k likeliest tokens, 0 from all (default: 50)', wholeNumber(0))
     .option('--top-p <x>', 'with --sample: draw from the likeliest that reach this mass (default: 0.9)', fraction)
-    .option(
-      '--seed <n>',
-      'with --sample: another number, other answers; with --detail: another wording (default: 0)',
-      wholeNumber(0, 2 ** 32 - 1),
-    )
-    .option('--stop <text>', 'end an answer in front of this text; may be repeated', collectStop);
+    .option('--seed <n>', seedHelp, wholeNumber(0, 2 ** 32 - 1));
 }
 
 /** What `resolveDecoding` settles. */

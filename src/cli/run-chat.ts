@@ -121,12 +121,16 @@ async function prepareChat(flags: ChatFlags): Promise<{ pack: Pack; options: Ans
       `--max-new-tokens ${maxNewTokens}: the model ${id} has room for ${room} tokens after the image, prompt included.`,
     );
   }
+  const minNewTokens = flags.minNewTokens ?? Math.min(usual.minNewTokens, maxNewTokens);
+  if (minNewTokens > maxNewTokens) {
+    throw new UsageError(`--min-new-tokens ${minNewTokens} is more than --max-new-tokens, ${maxNewTokens}.`);
+  }
   return {
     pack,
     options: {
       maxNewTokens,
-      minNewTokens: Math.min(usual.minNewTokens, maxNewTokens),
-      ...resolveDecoding({}, preset),
+      minNewTokens,
+      ...resolveDecoding(flags, preset),
       score: flags.details === true,
     },
   };

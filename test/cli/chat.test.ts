@@ -51,6 +51,28 @@ describe('a conversation through a pipe', () => {
     expect(code).toBe(0);
   });
 
+  test('draws as `ask` does, which puts the first question in the same words', async () => {
+    const how = [
+      '--sample',
+      '--temperature',
+      '3',
+      '--seed',
+      '5',
+      '--repetition-penalty',
+      '1.2',
+      '--max-new-tokens',
+      '9',
+    ];
+    const question = 'What is this?';
+    const chat = await minigpt(folder, ['chat', 'a.jpg', '--details', ...how], `${question}\n`);
+    const ask = await minigpt(folder, ['ask', 'a.jpg', '-q', question, '--details', ...how]);
+    const [said] = records(chat.stdout);
+    const [answered] = records(ask.stdout);
+    expect(said?.['tokenIds']).toEqual(answered?.['tokenIds']);
+    const greedy = await minigpt(folder, ['chat', 'a.jpg', '--details', '--max-new-tokens', '9'], `${question}\n`);
+    expect(records(greedy.stdout)[0]?.['tokenIds']).not.toEqual(said?.['tokenIds']);
+  });
+
   test('has plain records without --details', async () => {
     const { stdout } = await minigpt(folder, ['chat', 'a.jpg'], 'What is this?\n');
     expect(records(stdout)).toEqual([
@@ -131,6 +153,9 @@ describe('a conversation that cannot begin', () => {
     [['chat'], "missing required argument 'image'"],
     [['chat', 'a.jpg', '--model', 'none'], 'there is no model called "none"'],
     [['chat', 'a.jpg', '--max-new-tokens', '300'], 'has room for 224 tokens after the image'],
+    [['chat', 'a.jpg', '--min-new-tokens', '9', '--max-new-tokens', '8'], '--min-new-tokens 9 is more than'],
+    [['chat', 'a.jpg', '--temperature', '2'], '--temperature 2 is for sampling, and nothing is sampled.'],
+    [['chat', 'a.jpg', '--beams', '2'], "unknown option '--beams'"],
     [['chat', 'a.jpg', '--format', 'csv'], 'Allowed choices are text, jsonl.'],
     [['chat', 'a.jpg', 'b.jpg'], 'too many arguments'],
   ])('%j is refused with exit code 2', async (args, message) => {
