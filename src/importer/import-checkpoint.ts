@@ -23,7 +23,7 @@ import { explainMissing, FAMILY_TRAITS } from './families.ts';
 import { digestFile } from './file-digest.ts';
 import { ExternalData } from './graph/external-data.ts';
 import { encodeHere } from './graph/weight-piece.ts';
-import { encodingThreads, ImportThreads } from './import-threads.ts';
+import type { ImportThreads } from './import-threads.ts';
 import { resolveConfig, type ModelConfig } from './model-config.ts';
 import { unneededReason } from './names/unneeded.ts';
 import { layOver, type Overlay } from './overlay.ts';
@@ -34,6 +34,7 @@ import { CheckpointWeights } from './read/weights.ts';
 import { recognizeFamily } from './recognize-family.ts';
 import { roleOf, type RoledSource } from './source-role.ts';
 import { readEosTokenIds } from './token-ids.ts';
+import { encodingThreads } from './thread-count.ts';
 import { writeTokenizers, type WrittenTokenizers } from './tokenizer-files.ts';
 
 /** `max_txt_len` of LAVIS' first stage. */
@@ -210,7 +211,7 @@ async function writeFiles(
   for (const graph of graphs) await writeFile(join(directory, graph.fileName), graph.encode());
   const count = options.threads ?? encodingThreads(external.elements);
   const weightPaths = sources.flatMap(({ source }) => source.weightPaths);
-  const threads = count === 0 ? undefined : new ImportThreads(count, weightPaths);
+  const threads = count === 0 ? undefined : await startThreads(count, weightPaths);
   try {
     const weights = await external.write(directory, onBytes ?? (() => {}), signal, threads ?? encodeHere);
     const files: FileDigest[] = [];
@@ -223,6 +224,12 @@ async function writeFiles(
   } finally {
     await threads?.close();
   }
+}
+
+/** A small import does not even load the code of the threads. */
+async function startThreads(count: number, paths: readonly string[]): Promise<ImportThreads> {
+  const { ImportThreads } = await import('./import-threads.ts');
+  return new ImportThreads(count, paths);
 }
 
 /**
