@@ -22,6 +22,8 @@ import { buildGraphs, type BuiltGraphs } from './build-graphs.ts';
 import { explainMissing, FAMILY_TRAITS } from './families.ts';
 import { digestFile } from './file-digest.ts';
 import { ExternalData } from './graph/external-data.ts';
+import { encodeHere } from './graph/weight-piece.ts';
+import type { ImportThreads } from './import-threads.ts';
 import { resolveConfig, type ModelConfig } from './model-config.ts';
 import { unneededReason } from './names/unneeded.ts';
 import { layOver, type Overlay } from './overlay.ts';
@@ -32,7 +34,8 @@ import { CheckpointWeights } from './read/weights.ts';
 import { recognizeFamily } from './recognize-family.ts';
 import { roleOf, type RoledSource } from './source-role.ts';
 import { readEosTokenIds } from './token-ids.ts';
-import { writeTokenizers } from './tokenizer-files.ts';
+import { encodingThreads } from './thread-count.ts';
+import { writeTokenizers, type WrittenTokenizers } from './tokenizer-files.ts';
 
 /** `max_txt_len` of LAVIS' first stage. */
 const LAVIS_TEXT_TOKENS = 32;
@@ -61,6 +64,8 @@ export type ImportOptions = {
   config?: string | undefined;
   /** Whether tensors of unknown names may be left over. */
   allowUnused?: boolean | undefined;
+  /** Threads that encode weights, 0 for none; by default as many as the size of the checkpoint is worth. The pack does not depend on it. */
+  threads?: number | undefined;
   /** Called once, before writing; what it throws ends the import. */
   onPlan?: (plan: ImportPlan) => void | Promise<void>;
   /** Called with the weight bytes written since the last call. */
@@ -92,7 +97,7 @@ async function importSources(
   directory: string,
   options: ImportOptions,
 ): Promise<ModelDeclaration> {
-  const { precision, id, signal } = options;
+  const { precision, id } = options;
   const family = options.family ?? recognizeFamily(sources);
   const override = await readOverride(sources, options.config);
   const overlay = layOver(sources, family);
@@ -111,7 +116,7 @@ async function importSources(
   await options.onPlan?.({ family, precision, weightBytes, tensorsUsed: weights.used.length, leftOver });
 
   const tokenizers = await writeTokenizers(sources, family, directory);
-  const files = await writeFiles(directory, built, external, tokenizers.files, options);
+  const { files, sourceFiles } = await writeFiles(sources, directory, built, external, tokenizers, options);
   const declaration: ModelDeclaration = {
     schema: 1,
     id,
@@ -128,7 +133,7 @@ async function importSources(
     matching: built.matching,
     storage: external.shares.map(({ location, ...share }) => ({ path: location, ...share })),
     matchingText: built.textPositions === undefined ? undefined : matchingText(sources, built.textPositions),
-    source: { files: await digestSources(sources, tokenizers.sources, signal) },
+    source: { files: sourceFiles },
     files,
   };
   await writeFile(join(directory, 'model.json'), formatModelDeclaration(declaration));
@@ -193,27 +198,49 @@ function matchingText(sources: readonly RoledSource[], positions: number): Match
     : { textProcessor: 'blip_caption', maxTxtLen: Math.min(LAVIS_TEXT_TOKENS, positions) };
 }
 
+/** Writes graphs and weights. Returns the digests of all files of the pack and of what they were made from. */
 async function writeFiles(
+  sources: readonly RoledSource[],
   directory: string,
   { graphs }: BuiltGraphs,
   external: ExternalData,
-  others: readonly string[],
-  { onBytes, signal }: ImportOptions,
-): Promise<FileDigest[]> {
+  tokenizers: WrittenTokenizers,
+  options: ImportOptions,
+): Promise<{ files: FileDigest[]; sourceFiles: FileDigest[] }> {
+  const { onBytes, signal } = options;
   for (const graph of graphs) await writeFile(join(directory, graph.fileName), graph.encode());
-  const weights = await external.write(directory, onBytes ?? (() => {}), signal);
-  const files: FileDigest[] = [];
-  for (const path of graphs.map((graph) => graph.fileName))
-    files.push({ path, ...(await digestFile(join(directory, path), signal)) });
-  files.push(...weights);
-  for (const path of others) files.push({ path, ...(await digestFile(join(directory, path), signal)) });
-  return files;
+  const count = options.threads ?? encodingThreads(external.elements);
+  const weightPaths = sources.flatMap(({ source }) => source.weightPaths);
+  const threads = count === 0 ? undefined : await startThreads(count, weightPaths);
+  try {
+    const weights = await external.write(directory, onBytes ?? (() => {}), signal, threads ?? encodeHere);
+    const files: FileDigest[] = [];
+    for (const path of graphs.map((graph) => graph.fileName))
+      files.push({ path, ...(await digestFile(join(directory, path), signal)) });
+    files.push(...weights);
+    for (const path of tokenizers.files) files.push({ path, ...(await digestFile(join(directory, path), signal)) });
+    const known = (await threads?.digestSources(signal)) ?? new Map<string, FileDigest>();
+    return { files, sourceFiles: await digestSources(sources, tokenizers.sources, known, signal) };
+  } finally {
+    await threads?.close();
+  }
 }
 
-/** What the pack was made of: configs, weights and tokenizers of each source, with a folder's name in front where there are several sources. */
+/** A small import does not even load the code of the threads. */
+async function startThreads(count: number, paths: readonly string[]): Promise<ImportThreads> {
+  const { ImportThreads } = await import('./import-threads.ts');
+  return new ImportThreads(count, paths);
+}
+
+/**
+ * What the pack was made of: configs, weights and tokenizers of each source, with a folder's name in front where there are several sources.
+ *
+ * @param known digests that were made on the way, by path
+ */
 async function digestSources(
   sources: readonly RoledSource[],
   tokenizers: readonly string[],
+  known: ReadonlyMap<string, FileDigest>,
   signal: AbortSignal | undefined,
 ): Promise<FileDigest[]> {
   const digests: FileDigest[] = [];
@@ -224,7 +251,8 @@ async function digestSources(
     for (const path of [...configs, ...source.weightPaths, ...ofSource]) {
       const name = relative(root, path).replaceAll(sep, '/');
       const folder = sources.length > 1 && source.isFolder ? `${basename(root)}/` : '';
-      digests.push({ path: `${folder}${name}`, ...(await digestFile(path, signal)) });
+      const { bytes, sha256 } = known.get(path) ?? (await digestFile(path, signal));
+      digests.push({ path: `${folder}${name}`, bytes, sha256 });
     }
   }
   return digests;

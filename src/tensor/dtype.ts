@@ -15,22 +15,25 @@ export function dtypeBytes(dtype: Dtype): number {
 }
 
 /**
- * Converts little-endian bytes of a floating-point type to float32. F64 is rounded; all others are exact.
+ * Converts little-endian bytes of a floating-point type to float32. F64 is rounded; all others are exact. F32 is not copied where it need not be: the
+ * result may lie in the same memory.
  *
  * @throws RangeError for integer types: a weight that is not floating point is a mistake of the caller.
  */
 export function toFloat32(bytes: Uint8Array, dtype: Dtype): Float32Array {
+  const width = dtypeBytes(dtype);
   // A copy aligns the bytes to their element size, which typed-array views demand.
-  const buffer = bytes.slice().buffer;
+  const { buffer, byteOffset } = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  const length = bytes.byteLength / width;
   switch (dtype) {
     case 'F32':
-      return new Float32Array(buffer);
+      return new Float32Array(buffer, byteOffset, length);
     case 'F64':
-      return Float32Array.from(new Float64Array(buffer));
+      return Float32Array.from(new Float64Array(buffer, byteOffset, length));
     case 'F16':
-      return float16ToFloat32(new Uint16Array(buffer));
+      return float16ToFloat32(new Uint16Array(buffer, byteOffset, length));
     case 'BF16':
-      return bfloat16ToFloat32(new Uint16Array(buffer));
+      return bfloat16ToFloat32(new Uint16Array(buffer, byteOffset, length));
     default:
       throw new RangeError(`${dtype} is not a floating-point type`);
   }

@@ -26,12 +26,10 @@ export class DigestedFile {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
+    // The system writes while the checksum is computed.
+    const written = this.#writeAll(bytes);
     this.#hash.update(bytes);
-    let done = 0;
-    while (done < bytes.byteLength) {
-      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.byteLength - done, this.#size + done);
-      done += bytesWritten;
-    }
+    await written;
     this.#size += bytes.byteLength;
   }
 
@@ -43,6 +41,14 @@ export class DigestedFile {
   /** What was written. The file is complete; still to be closed. */
   digest(): FileDigest {
     return { path: basename(this.#path), bytes: this.#size, sha256: this.#hash.digest('hex') };
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
+    let done = 0;
+    while (done < bytes.byteLength) {
+      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.byteLength - done, this.#size + done);
+      done += bytesWritten;
+    }
   }
 
   async close(): Promise<void> {

@@ -9,8 +9,11 @@ import type { FileDigest } from '../../pack/model-declaration.ts';
 import { elementCount, type Weight } from '../read/weight.ts';
 import { DigestedFile } from './digested-file.ts';
 import type { PartRole } from './encoding.ts';
+import { inOrder } from './in-order.ts';
 import type { OnnxType } from './value.ts';
+import { encodeHere, piecesOf, type PieceEncoder, type WeightPiece } from './weight-piece.ts';
 import { encodings, type WeightStorage } from './weight-storage.ts';
+import { WeightWriter } from './weight-writer.ts';
 
 /** Where one initializer lies. */
 export type ExternalTensor = {
@@ -65,6 +68,11 @@ export class ExternalData {
     return [...this.#ends.values()].reduce((sum, end) => sum + end, 0);
   }
 
+  /** Elements of all weights together. */
+  get elements(): number {
+    return [...this.#placed.values()].reduce((sum, { weight }) => sum + elementCount(weight.shape), 0);
+  }
+
   get locations(): string[] {
     return [...this.#ends.keys()];
   }
@@ -82,23 +90,26 @@ export class ExternalData {
   }
 
   /**
-   * Streams every placed weight into its file, one piece at a time. Memory stays at a few pieces and one matrix in 8 bits, whatever the size
-   * of the checkpoint.
+   * Streams every placed weight into its file, piece by piece. Memory stays at the few pieces that are in work and one matrix in 8 bits, whatever the
+   * size of the checkpoint.
    *
    * @param onBytes called with the bytes written since the last call.
+   * @param encoder where pieces are read and encoded; the bytes that are written do not depend on it.
    * @returns size and checksum of each file.
    * @throws CheckpointError when a source file ends early, or a value does not fit its storage.
    */
-  async write(directory: string, onBytes: (bytes: number) => void, signal?: AbortSignal): Promise<FileDigest[]> {
+  async write(
+    directory: string,
+    onBytes: (bytes: number) => void,
+    signal?: AbortSignal,
+    encoder: PieceEncoder = encodeHere,
+  ): Promise<FileDigest[]> {
     const digests: FileDigest[] = [];
     for (const location of this.locations) {
+      const placed = [...this.#placed.values()].filter((one) => one.location === location);
       const file = await DigestedFile.create(join(directory, location));
       try {
-        for (const placed of this.#placed.values()) {
-          if (placed.location !== location) continue;
-          signal?.throwIfAborted();
-          await writeWeight(file, placed, onBytes, signal);
-        }
+        await writeWeights(file, placed, onBytes, signal, encoder);
         digests.push(file.digest());
       } finally {
         await file.close();
@@ -108,42 +119,36 @@ export class ExternalData {
   }
 }
 
-/** Parts are written one after the other; pieces of later parts wait in memory until it is their turn. */
-async function writeWeight(
+async function writeWeights(
   file: DigestedFile,
-  { weight, storage, parts }: PlacedWeight,
+  placed: readonly PlacedWeight[],
   onBytes: (bytes: number) => void,
-  signal?: AbortSignal,
+  signal: AbortSignal | undefined,
+  encoder: PieceEncoder,
 ): Promise<void> {
-  const waiting = new Map<PartRole, Uint8Array[]>([...parts.keys()].map((role) => [role, []]));
-  const order = [...parts];
-  let current = order.shift();
-  const writeWhatFits = async (): Promise<void> => {
-    while (current !== undefined) {
-      const [role, tensor] = current;
-      if (file.size < tensor.offset) await file.padTo(tensor.offset);
-      for (const bytes of waiting.get(role)?.splice(0) ?? []) {
-        if (file.size + bytes.byteLength > tensor.offset + tensor.length)
-          throw new RangeError(`${weight.name}: its encoding yields more than was planned for ${role}`);
-        await file.write(bytes);
-        onBytes(bytes.byteLength);
+  // Reading and encoding go on over the ends of weights, since most are no larger than a piece or two.
+  const encoded = inOrder(
+    allPieces(placed),
+    encoder.ahead,
+    ({ count }) => count,
+    async (piece) => encoder.encode(piece),
+  );
+  try {
+    for (const one of placed) {
+      signal?.throwIfAborted();
+      const writer = new WeightWriter(file, one, onBytes);
+      for (const _ of piecesOf(one.weight, one.storage)) {
+        const next = await encoded.next();
+        signal?.throwIfAborted();
+        if (next.done !== true) await writer.add(next.value);
       }
-      if (file.size < tensor.offset + tensor.length) return;
-      current = order.shift();
+      writer.finish();
     }
-  };
-  for await (const { role, bytes } of encodings[storage].encode(weight)) {
-    signal?.throwIfAborted();
-    const queue = waiting.get(role);
-    if (queue === undefined) throw new RangeError(`${weight.name}: ${role} is no part of ${storage}`);
-    queue.push(bytes);
-    await writeWhatFits();
+  } finally {
+    await encoded.return(undefined);
   }
-  const leftOver = [...waiting].find(([, queue]) => queue.length > 0);
-  const [unfilled] = current ?? leftOver ?? [];
-  if (unfilled !== undefined) {
-    throw new RangeError(
-      `${weight.name} has ${elementCount(weight.shape)} elements, but ${unfilled} was not filled as planned`,
-    );
-  }
+}
+
+function* allPieces(placed: readonly PlacedWeight[]): Generator<WeightPiece> {
+  for (const { weight, storage } of placed) yield* piecesOf(weight, storage);
 }

@@ -55,6 +55,10 @@ export class SafetensorsFile implements TensorFile {
     return this.#file.read(placed.offset + start, length);
   }
 
+  positionOf(tensor: StoredTensor): number | undefined {
+    return this.tensors.get(tensor.name)?.offset;
+  }
+
   async close(): Promise<void> {
     await this.#file.close();
   }

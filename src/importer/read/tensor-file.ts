@@ -22,5 +22,7 @@ export type TensorFile = {
    * @throws CheckpointError when the file ends before.
    */
   read(tensor: StoredTensor, start?: number, length?: number): Promise<Uint8Array>;
+  /** Position of a tensor's first byte, where all its bytes follow one another in row-major order; else undefined. */
+  positionOf(tensor: StoredTensor): number | undefined;
   close(): Promise<void>;
 };

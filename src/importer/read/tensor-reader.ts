@@ -54,6 +54,12 @@ export class TensorReader {
     return bytes.byteLength === length ? bytes : bytes.slice(skipped, skipped + length);
   }
 
+  /** Position in the file of a tensor's first element, where its elements lie there in row-major order; else undefined. */
+  positionOf(tensor: TorchTensor): number | undefined {
+    const view = this.#viewOf(tensor);
+    return isContiguous(view) ? view.position : undefined;
+  }
+
   /** Elements of a tensor whose pieces are scattered over the storage. */
   async #gatherAhead(tensor: TorchTensor, view: StridedView, first: number, count: number): Promise<Uint8Array> {
     const { width } = view;

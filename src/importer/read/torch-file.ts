@@ -69,6 +69,11 @@ export class TorchFile implements TensorFile {
     return this.#reader.read(description, start, length);
   }
 
+  positionOf(tensor: StoredTensor): number | undefined {
+    const description = this.#descriptions.get(tensor.name);
+    return description && this.#reader.positionOf(description);
+  }
+
   async close(): Promise<void> {
     await this.#file.close();
   }

@@ -6,8 +6,11 @@
 import { dtypeBytes, type Dtype } from '../../tensor/dtype.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../../tensor/float16.ts';
 
-/** Largest piece of a tensor that is in memory at once, in elements (16 MB of float32). */
-const PIECE_ELEMENTS = 4 * 2 ** 20;
+/** Largest piece of a tensor that is read at once, in elements (16 MB of float32). */
+export const PIECE_ELEMENTS = 4 * 2 ** 20;
+
+/** Bytes that follow one another in a file. */
+export type FileStretch = { path: string; position: number; length: number };
 
 export type Weight = {
   /** Unique among the weights of a model: the checkpoint's name, or one made of the names it is put together from. */
@@ -17,8 +20,15 @@ export type Weight = {
   dtype: Dtype;
   /** Kept in float32 whatever the pack's precision: a table that was computed, not trained. */
   exact?: true;
-  /** `count` elements from element `start` on, in row-major order. */
+  /** The checkpoint file that holds it, for messages; undefined where it is put together from several tensors. */
+  file?: string | undefined;
+  /** `count` elements from element `start` on, in row-major order. They belong to whoever reads them. */
   read(start: number, count: number): Promise<Float32Array>;
+  /**
+   * Where these elements lie in the files, in order and as `dtype`, for whoever wants to read them elsewhere; undefined where they are not simply
+   * somewhere.
+   */
+  stretches?(start: number, count: number): FileStretch[] | undefined;
 };
 
 /** Elements of a tensor of this shape. */
@@ -26,15 +36,18 @@ export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
+/** A range of elements in row-major order. */
+export type ElementRange = { start: number; count: number };
+
 /**
- * All values in consecutive pieces of at most 16 MB.
+ * A tensor of this shape in consecutive pieces of at most 16 MB.
  *
  * @param multiple each piece but the last holds a multiple of so many elements: whole rows, for example.
  */
-export async function* readPieces(weight: Weight, multiple = 1): AsyncGenerator<Float32Array> {
-  const elements = elementCount(weight.shape);
+export function* pieceRanges(shape: readonly number[], multiple = 1): Generator<ElementRange> {
+  const elements = elementCount(shape);
   const size = Math.max(Math.floor(PIECE_ELEMENTS / multiple), 1) * multiple;
-  for (let start = 0; start < elements; start += size) yield weight.read(start, Math.min(size, elements - start));
+  for (let start = 0; start < elements; start += size) yield { start, count: Math.min(size, elements - start) };
 }
 
 /** All values of a weight at once. Only for weights that are small by nature. */
@@ -54,7 +67,7 @@ export function computedWeight(name: string, shape: readonly number[], values: F
     shape,
     dtype: 'F32',
     exact: true,
-    read: async (start, count) => values.subarray(start, start + count),
+    read: async (start, count) => values.slice(start, start + count),
   };
 }
 
@@ -67,17 +80,39 @@ export function concatRows(...weights: readonly [Weight, ...Weight[]]): Weight {
     dtype: weights.map((weight) => weight.dtype).reduce(widest),
     async read(start, count) {
       const values = new Float32Array(count);
-      let begin = 0;
-      for (const weight of weights) {
-        const end = begin + elementCount(weight.shape);
-        const from = Math.max(start, begin);
-        const to = Math.min(start + count, end);
-        if (from < to) values.set(await weight.read(from - begin, to - from), from - start);
-        begin = end;
-      }
+      for (const { weight, from, length, at } of overlaps(weights, start, count))
+        values.set(await weight.read(from, length), at);
       return values;
     },
+    stretches(start, count) {
+      if (weights.some((weight) => weight.dtype !== first.dtype)) return undefined;
+      return joinedStretches(
+        overlaps(weights, start, count).map(({ weight, from, length }) => weight.stretches?.(from, length)),
+      );
+    },
   };
+}
+
+/** What a range of elements of joined weights is made of: `length` elements of each weight from its element `from` on, which lie at `at` in the range. */
+function overlaps(
+  weights: readonly Weight[],
+  start: number,
+  count: number,
+): { weight: Weight; from: number; length: number; at: number }[] {
+  const found = [];
+  let begin = 0;
+  for (const weight of weights) {
+    const end = begin + elementCount(weight.shape);
+    const from = Math.max(start, begin);
+    const to = Math.min(start + count, end);
+    if (from < to) found.push({ weight, from: from - begin, length: to - from, at: from - start });
+    begin = end;
+  }
+  return found;
+}
+
+function joinedStretches(lists: readonly (FileStretch[] | undefined)[]): FileStretch[] | undefined {
+  return lists.every((list) => list !== undefined) ? lists.flat() : undefined;
 }
 
 /** The same values under another shape. */
@@ -93,24 +128,37 @@ export function reshaped(weight: Weight, shape: readonly number[]): Weight {
  */
 export function reorderRows(weight: Weight, order: readonly number[], label: string): Weight {
   const rowLength = elementCount(weight.shape.slice(1));
+  /** The runs of the weight that make up a range of the result. */
+  const runs = (start: number, count: number): ElementRange[] => {
+    const found = [];
+    let position = start;
+    while (position < start + count) {
+      const row = Math.floor(position / rowLength);
+      let rows = 1;
+      while (order[row + rows] === (order[row] as number) + rows) rows++;
+      const within = position - row * rowLength;
+      const length = Math.min(rows * rowLength - within, start + count - position);
+      found.push({ start: (order[row] as number) * rowLength + within, count: length });
+      position += length;
+    }
+    return found;
+  };
   return {
     name: `${weight.name}.${label}`,
     shape: [order.length, ...weight.shape.slice(1)],
     dtype: weight.dtype,
+    file: weight.file,
     async read(start, count) {
       const values = new Float32Array(count);
-      let position = start;
-      while (position < start + count) {
-        const row = Math.floor(position / rowLength);
-        let rows = 1;
-        while (order[row + rows] === (order[row] as number) + rows) rows++;
-        const within = position - row * rowLength;
-        const length = Math.min(rows * rowLength - within, start + count - position);
-        values.set(await weight.read((order[row] as number) * rowLength + within, length), position - start);
-        position += length;
+      let at = 0;
+      for (const run of runs(start, count)) {
+        values.set(await weight.read(run.start, run.count), at);
+        at += run.count;
       }
       return values;
     },
+    stretches: (start, count) =>
+      joinedStretches(runs(start, count).map((run) => weight.stretches?.(run.start, run.count))),
   };
 }
 
@@ -121,7 +169,9 @@ export function sliceRows(weight: Weight, first: number, rows: number): Weight {
     name: `${weight.name}[${first}:${first + rows}]`,
     shape: [rows, ...weight.shape.slice(1)],
     dtype: weight.dtype,
+    file: weight.file,
     read: async (start, count) => weight.read(first * rowLength + start, count),
+    stretches: (start, count) => weight.stretches?.(first * rowLength + start, count),
   };
 }
 

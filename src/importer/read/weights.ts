@@ -104,11 +104,17 @@ function open({ tensor, file }: OpenTensor, name: string, shape: readonly number
     );
   }
   const bytes = dtypeBytes(tensor.dtype);
+  const position = file.positionOf(tensor);
   return {
     name,
     shape,
     dtype: tensor.dtype,
+    file: tensor.file,
     read: async (start, count) => toFloat32(await file.read(tensor, start * bytes, count * bytes), tensor.dtype),
+    stretches: (start, count) =>
+      position === undefined
+        ? undefined
+        : [{ path: tensor.file, position: position + start * bytes, length: count * bytes }],
   };
 }
 

@@ -2,6 +2,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { EncodedPiece } from '../../../src/importer/graph/encoding.ts';
+import { encodeHere, piecesOf } from '../../../src/importer/graph/weight-piece.ts';
 import { encodings, type WeightStorage } from '../../../src/importer/graph/weight-storage.ts';
 import type { Weight } from '../../../src/importer/read/weight.ts';
 import { float16ToFloat32 } from '../../../src/tensor/float16.ts';
@@ -15,8 +16,11 @@ function weightOf(shape: number[], values: ArrayLike<number>): Weight {
 
 async function encode(storage: WeightStorage, weight: Weight): Promise<Parts> {
   const parts: Parts = new Map();
-  for await (const { role, bytes } of encodings[storage].encode(weight)) {
-    parts.set(role, Buffer.concat([parts.get(role) ?? Buffer.alloc(0), bytes]));
+  const joiner = encodings[storage].join?.(weight.shape);
+  for (const piece of piecesOf(weight, storage)) {
+    const encoded = await encodeHere.encode(piece);
+    for (const { role, bytes } of joiner?.add(encoded) ?? encoded)
+      parts.set(role, Buffer.concat([parts.get(role) ?? Buffer.alloc(0), bytes]));
   }
   return parts;
 }

@@ -7,8 +7,8 @@ import {
   concatRows,
   elementCount,
   mergeLora,
+  pieceRanges,
   readAll,
-  readPieces,
   reorderRows,
   reshaped,
   sliceRows,
@@ -96,11 +96,12 @@ describe('a published difference', () => {
   });
 });
 
-test('pieces hold whole rows and are the weight in order', async () => {
-  const weight = counting('w', [5, 3]);
-  const pieces: number[] = [];
-  for await (const piece of readPieces(weight, 6)) {
-    pieces.push(...piece);
-  }
-  expect(pieces).toEqual([...(await readAll(weight))]);
+test('pieces hold whole rows, at most 16 MB, and are the weight in order', () => {
+  expect([...pieceRanges([5, 3], 6)]).toEqual([{ start: 0, count: 15 }]);
+  expect([...pieceRanges([5000, 1000], 1000)]).toEqual([
+    { start: 0, count: 4_194_000 },
+    { start: 4_194_000, count: 806_000 },
+  ]);
+  // A row that is longer than a piece is read as a whole.
+  expect([...pieceRanges([2, 5_000_000], 5_000_000)].map(({ count }) => count)).toEqual([5_000_000, 5_000_000]);
 });
