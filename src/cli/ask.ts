@@ -10,8 +10,7 @@ import type { RunOptions } from './settings.ts';
 /** As typed. */
 type AskOptions = RunOptions & ChoiceOptions & { question: string[] };
 
-export function addAskCommand(program: Command): void {
-  const command = program.command('ask').description('answer questions about each image');
+export function completeAskCommand(command: Command): void {
   addInputOptions(command).requiredOption('-q, --question <text>', 'what to ask; may be repeated', collectQuestion);
   addChoiceOptions(command);
   addModelOptions(command);

@@ -7,8 +7,7 @@ import { addModelOptions } from './model-options.ts';
 import { addOutputOptions } from './output-options.ts';
 import type { RunOptions } from './settings.ts';
 
-export function addCaptionCommand(program: Command): void {
-  const command = program.command('caption').description('describe each image in a sentence');
+export function completeCaptionCommand(command: Command): void {
   addInputOptions(command);
   addModelOptions(command).option('--prompt <text>', 'a beginning that the model continues');
   addDetailOptions(command);

@@ -18,10 +18,8 @@ export type ChatFlags = Omit<DecodingOptions, 'beams' | 'lengthPenalty' | 'stop'
   debug?: boolean;
 };
 
-export function addChatCommand(program: Command): void {
-  const command = program
-    .command('chat')
-    .description('talk about one image')
+export function completeChatCommand(command: Command): void {
+  command
     .argument('<image>', 'the image to talk about')
     .option('--model <id|path>', 'the model pack to use (default: MINIGPT_MODEL, else "nano")')
     .option('--threads <n>', 'threads for the model (default: one per core)', wholeNumber(1, 512))

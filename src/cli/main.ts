@@ -8,11 +8,8 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { MinigptError } from '../errors.ts';
 import { ClosedPipe, StreamDestination } from '../output/destination.ts';
-import { addAskCommand } from './ask.ts';
-import { addCaptionCommand } from './caption.ts';
-import { addChatCommand } from './chat.ts';
+import { addCommands } from './commands.ts';
 import { EXIT } from './exit-codes.ts';
-import { addMatchCommand } from './match.ts';
 import { Terminal } from './terminal.ts';
 
 const SHORT_HELP = `minigpt describes folders of images and answers questions about them, on your own machine.
@@ -80,15 +77,7 @@ async function buildProgram(
       'after',
       '\nExamples:\n  minigpt caption photos/\n  minigpt ask photos/ -q "What is the animal doing?"\n\n"minigpt caption --help" shows the options of one command.',
     );
-  addCaptionCommand(program);
-  addAskCommand(program);
-  addMatchCommand(program);
-  addChatCommand(program);
-  const models = program.command('models').description('list, show, fetch, import, check and remove models');
-  if (argv.includes('models')) {
-    const { addModelsCommands } = await import('./models.ts');
-    addModelsCommands(models);
-  }
+  await addCommands(program, argv);
   return program;
 }
 

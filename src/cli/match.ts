@@ -10,8 +10,7 @@ export type MatchOptions = InputOptions &
   ModelChoiceOptions &
   OutputOptions & { text?: string[]; texts?: string; top?: number };
 
-export function addMatchCommand(program: Command): void {
-  const command = program.command('match').description('tell how well texts fit each image');
+export function completeMatchCommand(command: Command): void {
   addInputOptions(command)
     .option('-t, --text <text>', 'what an image may show; may be repeated', collectText)
     .option('--texts <file>', 'read more texts from a file, one per line')

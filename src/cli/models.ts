@@ -15,7 +15,7 @@ export type RemoveFlags = { yes?: boolean };
 export type VerifyFlags = { golden?: string; atol?: number; threads?: number };
 
 /** Adds the subcommands to `minigpt models`. */
-export function addModelsCommands(models: Command): void {
+export function completeModelsCommand(models: Command): void {
   models
     .command('list')
     .description('list the model packs that are here')
