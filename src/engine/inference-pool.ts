@@ -8,6 +8,7 @@
 import type { ModelDeclaration } from '../pack/model-declaration.ts';
 import { InferenceClient } from './inference-client.ts';
 import type { WorkerStart } from './inference-messages.ts';
+import type { LoadOptions } from './model.ts';
 
 /** Copies of a model may take this many bytes together, as float32 weights. */
 const COPIES_BYTES = 2 ** 30;
@@ -32,8 +33,9 @@ export type PoolPlan = {
  *
  * @param threads how many may compute at the same time
  * @param images how many there are to answer; with few of them a second copy would cost more than it gives
+ * @param batchSize images computed together at most: a thread need not wait for more
  */
-export function planPool(declaration: ModelDeclaration, threads: number, images: number): PoolPlan {
+export function planPool(declaration: ModelDeclaration, { threads, images, batchSize }: LoadOptions): PoolPlan {
   const storedBytes = declaration.files
     .filter((file) => file.path.endsWith('.onnx.data'))
     .reduce((sum, file) => sum + file.bytes, 0);
@@ -43,7 +45,7 @@ export function planPool(declaration: ModelDeclaration, threads: number, images:
   return {
     workers,
     threadsPerWorker: Math.max(Math.floor(threads / workers), 1),
-    groupSize: Math.min(GROUP_SIZE, Math.max(images, 1)),
+    groupSize: Math.min(GROUP_SIZE, batchSize, Math.max(images, 1)),
   };
 }
 

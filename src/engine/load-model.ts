@@ -23,11 +23,11 @@ import type {
  * @throws PackError when a file of the pack is missing, damaged or of another kind than it should be, or it has no language model.
  */
 export async function loadModel(pack: Pack, options: LoadOptions): Promise<Model> {
-  const { threads, images, batchSize } = options;
+  const { batchSize } = options;
   const { language } = pack.declaration;
   if (language === undefined)
     throw new PackError(pack.directory, 'this pack has no language model, so it cannot write.');
-  const pool = InferencePool.start({ pack, batchSize }, planPool(pack.declaration, threads, images));
+  const pool = InferencePool.start({ pack, batchSize }, planPool(pack.declaration, options));
   try {
     return new LoadedModel(pack, language, await loadTexts(pack), await pool, batchSize);
   } catch (error) {

@@ -17,26 +17,61 @@ const large = (): ModelDeclaration => ({
 });
 
 test('a small model is copied once per thread when there are images for every copy', () => {
-  expect(planPool(nano, 2, 1000)).toEqual({ workers: 2, threadsPerWorker: 1, groupSize: 8 });
-  expect(planPool(nano, 8, 1000)).toEqual({ workers: 8, threadsPerWorker: 1, groupSize: 8 });
+  expect(planPool(nano, { threads: 2, images: 1000, batchSize: 32 })).toEqual({
+    workers: 2,
+    threadsPerWorker: 1,
+    groupSize: 8,
+  });
+  expect(planPool(nano, { threads: 8, images: 1000, batchSize: 32 })).toEqual({
+    workers: 8,
+    threadsPerWorker: 1,
+    groupSize: 8,
+  });
 });
 
 test('few images are answered by one copy that uses all threads', () => {
-  expect(planPool(nano, 2, 1)).toEqual({ workers: 1, threadsPerWorker: 2, groupSize: 1 });
-  expect(planPool(nano, 4, 15)).toEqual({ workers: 1, threadsPerWorker: 4, groupSize: 8 });
+  expect(planPool(nano, { threads: 2, images: 1, batchSize: 32 })).toEqual({
+    workers: 1,
+    threadsPerWorker: 2,
+    groupSize: 1,
+  });
+  expect(planPool(nano, { threads: 4, images: 15, batchSize: 32 })).toEqual({
+    workers: 1,
+    threadsPerWorker: 4,
+    groupSize: 8,
+  });
 });
 
 test('a large model is held once, whatever the machine', () => {
-  expect(planPool(large(), 16, 10_000)).toEqual({ workers: 1, threadsPerWorker: 16, groupSize: 8 });
+  expect(planPool(large(), { threads: 16, images: 10_000, batchSize: 32 })).toEqual({
+    workers: 1,
+    threadsPerWorker: 16,
+    groupSize: 8,
+  });
 });
 
 test('copies stay within a gigabyte of weights, and share the threads evenly', () => {
-  const plan = planPool(nano, 64, 10_000);
+  const plan = planPool(nano, { threads: 64, images: 10_000, batchSize: 32 });
   // nano holds 52 MB of float32 weights.
   expect(plan.workers).toBe(20);
   expect(plan.threadsPerWorker).toBe(3);
 });
 
 test('one thread is one copy', () => {
-  expect(planPool(nano, 1, 1000)).toEqual({ workers: 1, threadsPerWorker: 1, groupSize: 8 });
+  expect(planPool(nano, { threads: 1, images: 1000, batchSize: 32 })).toEqual({
+    workers: 1,
+    threadsPerWorker: 1,
+    groupSize: 8,
+  });
+});
+
+// With batches of less than eight images, one copy did all the work: no more were in flight than a group for it has.
+test('a group is no larger than a batch, so that small batches reach all copies', () => {
+  for (let batchSize = 1; batchSize < 12; batchSize++) {
+    const { workers, groupSize } = planPool(nano, { threads: 2, images: 1000, batchSize });
+    const imagesInFlight = 3 * batchSize * workers;
+    expect(groupSize).toBe(Math.min(batchSize, 8));
+    // The pool grows when a copy has more than two groups open.
+    expect(imagesInFlight).toBeGreaterThan(2 * groupSize);
+  }
 });
