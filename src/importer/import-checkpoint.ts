@@ -68,6 +68,8 @@ export type ImportOptions = {
   threads?: number | undefined;
   /** Called once, before writing; what it throws ends the import. */
   onPlan?: (plan: ImportPlan) => void | Promise<void>;
+  /** Called once the tokenizers lie in the folder and before any weight does, with all but the files; what it throws ends the import. */
+  onTexts?: (declaration: ModelDeclaration) => Promise<void>;
   /** Called with the weight bytes written since the last call. */
   onBytes?: (bytes: number) => void;
   signal?: AbortSignal;
@@ -116,8 +118,7 @@ async function importSources(
   await options.onPlan?.({ family, precision, weightBytes, tensorsUsed: weights.used.length, leftOver });
 
   const tokenizers = await writeTokenizers(sources, family, directory);
-  const { files, sourceFiles } = await writeFiles(sources, directory, built, external, tokenizers, options);
-  const declaration: ModelDeclaration = {
+  const described: ModelDeclaration = {
     schema: 1,
     id,
     family,
@@ -133,9 +134,12 @@ async function importSources(
     matching: built.matching,
     storage: external.shares.map(({ location, ...share }) => ({ path: location, ...share })),
     matchingText: built.textPositions === undefined ? undefined : matchingText(sources, built.textPositions),
-    source: { files: sourceFiles },
-    files,
+    source: { files: [] },
+    files: [],
   };
+  await options.onTexts?.(described);
+  const { files, sourceFiles } = await writeFiles(sources, directory, built, external, tokenizers, options);
+  const declaration = { ...described, source: { files: sourceFiles }, files };
   await writeFile(join(directory, 'model.json'), formatModelDeclaration(declaration));
   return declaration;
 }

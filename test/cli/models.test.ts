@@ -100,6 +100,23 @@ describe('an import that fails leaves nothing behind', () => {
     expect([code, packs()]).toEqual([2, []]);
   });
 
+  // It was imported, for minutes, and then could not be run.
+  test('when the tokenizer cannot write what ends an answer, before any weight is written', async () => {
+    const source = join(ROOT, 'test/fixtures/minigpt4-vicuna');
+    await cp(join(source, 'vicuna'), join(folder, 'vicuna'), { recursive: true });
+    const other = join(ROOT, 'test/fixtures/tokenizers/tiny-llama');
+    for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+      await cp(join(other, name), join(folder, 'vicuna', name));
+    }
+    const files = ['eva_vit_g.pth', 'blip2_pretrained_flant5xxl.pth', 'pretrained_minigpt4_7b.pth'];
+    const [vit, qformer, project] = files.map((name) => join(source, name));
+    const sources = [vit ?? '', qformer ?? '', 'vicuna', project ?? ''];
+    const config = ['--config', join(source, 'architecture.json')];
+    const { stderr, code } = await run('models', 'import', ...sources, ...config, '--as', 'x');
+    expect(lastLine(stderr)).toMatch(/, vicuna, .*: tokenizer\.json: its vocabulary should have "▁###" or "##" \+ "#"/);
+    expect([code, packs()]).toEqual([2, []]);
+  });
+
   test('when the id is taken, and the pack that has it stays as it is', async () => {
     await importTiny();
     const before = readFileSync(join(folder, '.minigpt/models/tiny/model.json'), 'utf8');
