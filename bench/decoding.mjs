@@ -36,6 +36,7 @@ if (folder === undefined) throw new Error('Use: node bench/decoding.mjs FOLDER [
 const compiled = async (path) => import(new URL(`../dist/${path}`, import.meta.url).href);
 const { ContinuousBatch } = await compiled('engine/continuous-batch.js');
 const { samplingKey } = await compiled('engine/choosers.js');
+const { promptLength } = await compiled('engine/model.js');
 const { loadStages } = await compiled('engine/model-stages.js');
 const { loadTexts } = await compiled('engine/load-texts.js');
 const { loadPixelValues } = await compiled('images/pixel-values.js');
@@ -80,10 +81,7 @@ async function encode(size) {
 async function decode(imageTokens, places, strategy) {
   const search = STRATEGIES[strategy];
   const maxNewTokens = Number(options['max-new-tokens']);
-  const imageLength = (imageTokens[0]?.length ?? 0) / language.declaration.hiddenSize;
-  /** @type {readonly (readonly number[] | null)[]} */
-  const parts = segments;
-  const length = parts.reduce((sum, ids) => sum + (ids?.length ?? imageLength), 0);
+  const length = promptLength(segments, imageTokens[0] ?? new Float32Array(), language.declaration);
   const rows = places * (search?.kind === 'beams' ? search.beams : 1);
   const batch = new ContinuousBatch(language, rows, language.positionsNeeded(length, maxNewTokens));
   let tokens = 0;

@@ -2,6 +2,7 @@
 import { ImageError } from '../errors.ts';
 import type { ChatEvent, ChatReply, ChatRequest } from './chat-messages.ts';
 import type { Conversation } from './conversation.ts';
+import { internalError } from './model-failures.ts';
 
 type Talk = Pick<Conversation, 'ask' | 'forgetTurns' | 'showImage'>;
 
@@ -61,7 +62,8 @@ export class ChatService {
     try {
       await work();
     } catch (error) {
-      const { code, message } = error instanceof ImageError ? error : internalError(error);
+      const { code, message } =
+        error instanceof ImageError ? error : internalError(error, 'the model could not be run');
       this.#tell({ type: 'failed', code, message });
     }
   }
@@ -86,9 +88,4 @@ export class ChatService {
     this.#events = [];
     this.#send({ id, events });
   }
-}
-
-function internalError(error: unknown): ImageError {
-  const message = error instanceof Error ? error.message : String(error);
-  return new ImageError('internal', `the model could not be run: ${message.split('\n', 1)[0] ?? ''}`, { cause: error });
 }

@@ -9,6 +9,7 @@ import { ImageError } from '../errors.ts';
 import type { Chooser, FinishReason, JudgedChoices } from '../language/chooser.ts';
 import type { LanguageModel, RowCache, RowEmbeds } from '../language/language-model.ts';
 import { newChooser } from './choosers.ts';
+import { notANumber } from './model-failures.ts';
 import { leastRoom, rowsPerAnswer, type GenerationOptions } from './model.ts';
 
 /** A prompt for one image, and who waits for its answer. */
@@ -245,12 +246,5 @@ function promptTooLong(length: number, needed: number, limit: number): ImageErro
   return new ImageError(
     'prompt-too-long',
     `image and prompt take ${length} positions, which leaves no room for ${answer} in the ${limit} that the model reads. Shorten the prompt.`,
-  );
-}
-
-function notANumber(tokens: number): ImageError {
-  return new ImageError(
-    'not-a-number',
-    `the model computed a value that is not a number after ${tokens} tokens, so its text cannot be trusted. Check the pack with "minigpt models verify".`,
   );
 }

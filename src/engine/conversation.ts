@@ -13,6 +13,7 @@ import type { ImageEmbeds } from '../vision/image-embeds.ts';
 import type { ImageEncoder } from '../vision/image-encoder.ts';
 import { newChooser, samplingKey } from './choosers.ts';
 import { KeptRow, type ImagePrompt } from './kept-row.ts';
+import { notANumber } from './model-failures.ts';
 import { rowsPerAnswer, type GenerationOptions, type TokenizedPrompt } from './model.ts';
 import type { ModelTexts } from './model-texts.ts';
 import { StreamedAnswer, type AnswerPiece } from './streamed-answer.ts';
@@ -181,12 +182,5 @@ function promptTooLong(length: number, limit: number): ImageError {
   return new ImageError(
     'prompt-too-long',
     `image and question take ${length} positions, which leaves no room for an answer in the ${limit} that the model reads. Shorten the question.`,
-  );
-}
-
-function notANumber(tokens: number): ImageError {
-  return new ImageError(
-    'not-a-number',
-    `the model computed a value that is not a number after ${tokens} tokens, so its text cannot be trusted. Check the pack with "minigpt models verify".`,
   );
 }

@@ -17,6 +17,15 @@ export function asksAgain(followUp: FollowUp | undefined, answer: GeneratedRow):
   return followUp !== undefined && answer.tokenIds.length < followUp.belowTokens;
 }
 
+/** Generated ids as the text that a user sees. */
+export function shownText(
+  tokenIds: readonly number[],
+  texts: Pick<WritingTexts, 'decode' | 'cleanUp'>,
+  stopTexts: readonly string[],
+): string {
+  return texts.cleanUp(cutAtStopText(texts.decode(tokenIds), stopTexts));
+}
+
 /** The request to go on, behind the first question and its answer as a user would see it. */
 export function followUpPrompt(
   { question, request }: FollowUp,
@@ -24,7 +33,7 @@ export function followUpPrompt(
   texts: FollowUpTexts,
   stopTexts: readonly string[],
 ): TokenizedPrompt {
-  const answer = texts.cleanUp(cutAtStopText(texts.decode(tokenIds), stopTexts));
+  const answer = shownText(tokenIds, texts, stopTexts);
   return texts.conversationPrompt([{ question, answer }], request);
 }
 

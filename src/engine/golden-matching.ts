@@ -10,10 +10,8 @@ import type { Golden } from './golden.ts';
 import { checkDecoding, countNotRun, generationOptions, type DecodingCheck, type Wanted } from './golden-cases.ts';
 import { goldenRun, sameIds, type GoldenReport, type GoldenRun } from './golden-report.ts';
 import { pixelValuesOf } from './golden-stages.ts';
+import { QFORMER_START } from './qformer-texts.ts';
 import { compareStage, type StageDifference } from './stage-difference.ts';
-
-/** What a text that the Q-Former writes begins with. */
-const START = '[DEC]';
 
 /** @param tolerance replaces the record's own tolerances */
 export async function checkMatching(
@@ -101,7 +99,7 @@ async function checkWriting(
   tokenizer: Tokenizer,
   tolerance: number,
 ): Promise<DecodingCheck> {
-  const start = tokenizer.tokenId(START);
+  const start = tokenizer.tokenId(QFORMER_START);
   const cases = golden.cases.filter(({ prompt, options }) => prompt === undefined && options.others.length === 0);
   const { language, matching, numImageTokens } = pack.declaration;
   if (cases.length === 0 || start === undefined || language === undefined || !matching.includes('itg'))
@@ -112,7 +110,7 @@ async function checkWriting(
     const prompt = {
       question: undefined,
       preset: undefined,
-      segments: ['<image>', START],
+      segments: ['<image>', QFORMER_START],
       segmentIds: [null, [start]],
       qformerIds: undefined,
     };

@@ -16,7 +16,15 @@ import { samplingKey } from './choosers.ts';
 import { ContinuousBatch, type GeneratedRow, type Job } from './continuous-batch.ts';
 import type { AnswerRequest, FailedAnswer } from './inference-messages.ts';
 import { asksAgain, followUpPrompt, type FollowUpTexts, type GeneratedAnswer } from './follow-up.ts';
-import { leastRoom, rowsPerAnswer, type FollowUp, type GenerationOptions, type PromptIds } from './model.ts';
+import { internalError } from './model-failures.ts';
+import {
+  leastRoom,
+  promptLength,
+  rowsPerAnswer,
+  type FollowUp,
+  type GenerationOptions,
+  type PromptIds,
+} from './model.ts';
 
 /** An idle model starts without the rest of a group when no image has come for this long. */
 const GROUP_PATIENCE_MS = 150;
@@ -208,18 +216,13 @@ export class InferenceLoop {
     const { pixelValues } = request;
     const options = continuations === undefined ? request.options : judging(request.options, continuations);
     const key = options.search?.kind === 'sampling' ? { key: samplingKey(pixelValues, segments) } : {};
-    const length = this.#promptLength(segments, imageTokens);
+    const length = promptLength(segments, imageTokens, this.#language.declaration);
     const positions = this.#language.positionsNeeded(length, options.maxNewTokens);
     this.#prompts.push({
       job: { imageTokens, segments, options, ...key, resolve },
       positions,
       rows: rowsPerAnswer(options),
     });
-  }
-
-  #promptLength(segments: PromptIds['segments'], imageTokens: Float32Array): number {
-    const imageTokenCount = imageTokens.length / this.#language.declaration.hiddenSize;
-    return segments.reduce((sum, segment) => sum + (segment?.length ?? imageTokenCount), 0);
   }
 
   /** Asks for the rest of short answers. One that leaves no room for more stays as it is. */
@@ -229,7 +232,7 @@ export class InferenceLoop {
         const { stopTexts = [], maxNewTokens } = request.options;
         const { segments, instruction } = followUpPrompt(followUp, answer, this.#loadedTexts, stopTexts);
         const imageTokens = await imageTokensFor(instruction); // [Q, d]
-        const length = this.#promptLength(segments, imageTokens);
+        const length = promptLength(segments, imageTokens, this.#language.declaration);
         if (this.#language.room(length, this.#language.positionsNeeded(length, maxNewTokens)) < 1) {
           settle(answer);
           continue;
@@ -327,11 +330,4 @@ function needsTexts({ options, prompts }: AnswerRequest): boolean {
 
 async function refuseTexts(): Promise<never> {
   throw new RangeError('a loop whose answers end with stop texts, or go on, needs a way to load the tokenizer');
-}
-
-function internalError(error: unknown): ImageError {
-  const message = error instanceof Error ? error.message : String(error);
-  return new ImageError('internal', `the model could not be run on this image: ${message.split('\n', 1)[0] ?? ''}`, {
-    cause: error,
-  });
 }

@@ -8,7 +8,7 @@
  * T positions, Q image tokens, d hidden size, V vocabulary rows.
  */
 import type { LanguageModel, RowCache, RowEmbeds } from '../language/language-model.ts';
-import type { PromptIds } from './model.ts';
+import { promptLength, type PromptIds } from './model.ts';
 
 /** A prompt with the image tokens [Q, d] that stand where its image is. */
 export type ImagePrompt = { segments: PromptIds['segments']; imageTokens: Float32Array };
@@ -35,8 +35,7 @@ export class KeptRow {
 
   /** Positions that a prompt takes. */
   lengthOf({ segments, imageTokens }: ImagePrompt): number {
-    const imageLength = imageTokens.length / this.#language.declaration.hiddenSize;
-    return segments.reduce((sum, segment) => sum + (segment?.length ?? imageLength), 0);
+    return promptLength(segments, imageTokens, this.#language.declaration);
   }
 
   /**

@@ -1,8 +1,7 @@
 /** Joins a pack's texts and the inference threads into the `Model` that the pipeline asks. */
 import { ImageError, PackError } from '../errors.ts';
-import { cutAtStopText } from '../language/stop-texts.ts';
 import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
-import { partsOf, type GeneratedAnswer } from './follow-up.ts';
+import { partsOf, shownText, type GeneratedAnswer } from './follow-up.ts';
 import { InferencePool, planPool } from './inference-pool.ts';
 import { chosenAnswer } from './choice-scores.ts';
 import { refuseLongChoices } from './choice-tokens.ts';
@@ -92,9 +91,7 @@ class LoadedModel implements Model {
 
   #toAnswer(generated: GeneratedAnswer, { stopTexts = [], score: withScore }: AnswerOptions): Answer {
     const parts = partsOf(generated);
-    const texts = parts.map(({ tokenIds }) =>
-      this.#texts.cleanUp(cutAtStopText(this.#texts.decode(tokenIds), stopTexts)),
-    );
+    const texts = parts.map(({ tokenIds }) => shownText(tokenIds, this.#texts, stopTexts));
     const score = parts.reduce((sum, part) => sum + part.score, 0);
     const beamScore = parts.reduce((sum, part) => sum + (part.beamScore ?? 0), 0);
     const scores = generated.beamScore === undefined ? { score } : { score, beamScore };

@@ -4,13 +4,13 @@
  *
  * Between two runs of a graph the thread looks at its messages, so that it can be closed in the middle of many texts.
  */
-import { ImageError } from '../errors.ts';
 import { PAIRS_PER_RUN } from '../vision/image-text-pairs.ts';
 import type { ImageEmbeds } from '../vision/image-embeds.ts';
 import { similarity, type Matcher, type MatchLogits } from '../vision/matcher.ts';
 import type { VisionEncoder } from '../vision/vision-encoder.ts';
 import { KeptEmbeds } from './kept-embeds.ts';
 import type { ForgetImages, Matched, MatchRequest, MatchResult } from './matching-messages.ts';
+import { internalError } from './model-failures.ts';
 
 /** What the loop needs of the graphs. */
 export type MatchingGraphs = {
@@ -141,9 +141,4 @@ export class MatchingLoop {
 
 async function lookAtMessages(): Promise<void> {
   await new Promise(setImmediate);
-}
-
-function internalError(error: unknown): ImageError {
-  const message = error instanceof Error ? error.message : String(error);
-  return new ImageError('internal', `the model could not be run on this image: ${message.split('\n', 1)[0] ?? ''}`);
 }

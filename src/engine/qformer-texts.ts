@@ -10,7 +10,7 @@ import { loadTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { TokenizedPrompt, WritingTexts } from './model.ts';
 
 /** What every text of it begins with. */
-const START = '[DEC]';
+export const QFORMER_START = '[DEC]';
 
 /** LAVIS' lengths, 30 and 10, count the start token. */
 export const QFORMER_CAPTION_LENGTH: AnswerLength = { maxNewTokens: 29, minNewTokens: 9 };
@@ -34,9 +34,12 @@ export class QFormerTexts implements WritingTexts {
   static async load({ directory }: Pack): Promise<QFormerTexts> {
     const folder = join(directory, 'qformer_tokenizer');
     const tokenizer = await loadTokenizer(folder);
-    const start = tokenizer.tokenId(START);
+    const start = tokenizer.tokenId(QFORMER_START);
     if (start === undefined)
-      throw new PackError(folder, `the tokenizer has no ${START}, which a caption of the Q-Former begins with.`);
+      throw new PackError(
+        folder,
+        `the tokenizer has no ${QFORMER_START}, which a caption of the Q-Former begins with.`,
+      );
     return new QFormerTexts(tokenizer, start);
   }
 
@@ -44,7 +47,7 @@ export class QFormerTexts implements WritingTexts {
   captionPrompt(prompt?: string): TokenizedPrompt {
     if (prompt !== undefined)
       throw new UsageError('--prompt: a Q-Former that captions by itself continues no text. Leave the option out.');
-    return { text: `<image>${START}`, segments: [null, [this.#start]], instruction: undefined };
+    return { text: `<image>${QFORMER_START}`, segments: [null, [this.#start]], instruction: undefined };
   }
 
   /** @throws UsageError always. */
