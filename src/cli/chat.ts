@@ -2,6 +2,7 @@
 import { Option, type Command } from 'commander';
 import { addTokenOptions, type DecodingOptions } from './decoding-options.ts';
 import { DEFAULT_MAX_PIXELS } from './input-options.ts';
+import { addLengthOptions, addModelOption } from './model-options.ts';
 import { PRESET_HELP } from './preset-choice.ts';
 import { wholeNumber } from './whole-number.ts';
 
@@ -19,13 +20,8 @@ export type ChatFlags = Omit<DecodingOptions, 'beams' | 'lengthPenalty' | 'stop'
 };
 
 export function completeChatCommand(command: Command): void {
-  command
-    .argument('<image>', 'the image to talk about')
-    .option('--model <id|path>', 'the model pack to use (default: MINIGPT_MODEL, else "nano")')
-    .option('--threads <n>', 'threads for the model (default: one per core)', wholeNumber(1, 512))
-    .option('--preset <name>', PRESET_HELP)
-    .option('--max-new-tokens <n>', "end an answer after this many tokens (default: the model's)", wholeNumber(1))
-    .option('--min-new-tokens <n>', "do not end it before this many (default: the model's)", wholeNumber(0));
+  command.argument('<image>', 'the image to talk about');
+  addLengthOptions(addModelOption(command).option('--preset <name>', PRESET_HELP));
   addTokenOptions(command)
     .option('--max-pixels <n>', 'refuse larger images before decoding them', wholeNumber(1), DEFAULT_MAX_PIXELS)
     .option('--show-prompt', 'write the exact text the model reads to stderr, before each answer')

@@ -1,40 +1,26 @@
 /** How far a download is: on the last line of a terminal, elsewhere as a line now and then, or not at all. */
-import { performance } from 'node:perf_hooks';
-import { clearLine, cursorTo } from 'node:readline';
 import type { WriteStream } from 'node:tty';
-import { printable } from '../output/printable.ts';
 import type { DownloadObserver } from '../store/download/download.ts';
+import { ByteProgress } from './byte-progress.ts';
 import { formatBytes } from './byte-size.ts';
 import { formatDuration } from './duration.ts';
-import type { Overlay, Terminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
 
-const DRAW_MS = 100;
-const LINE_MS = 10_000;
-
-export class DownloadProgress implements DownloadObserver, Overlay {
+export class DownloadProgress implements DownloadObserver {
   readonly #terminal: Terminal;
-  readonly #stream: WriteStream;
-  readonly #now: () => number;
+  readonly #bytes: ByteProgress;
   #file = '';
-  #planned = 0;
-  #done = 0;
-  #began = 0;
-  #shownAt = 0;
-  #drawn = false;
 
   /** @param stream What `terminal` writes to. `now` is a clock in milliseconds. */
-  constructor(terminal: Terminal, stream: WriteStream, now: () => number = () => performance.now()) {
+  constructor(terminal: Terminal, stream: WriteStream, now?: () => number) {
     this.#terminal = terminal;
-    this.#stream = stream;
-    this.#now = now;
-    terminal.setOverlay(this);
+    const describe = (...standing: Parameters<typeof describeDownload>): string =>
+      `${describeDownload(...standing)}  ${this.#file}`;
+    this.#bytes = new ByteProgress(terminal, stream, describe, now);
   }
 
   plan(bytes: number): void {
-    this.#planned = bytes;
-    this.#done = 0;
-    this.#began = this.#now();
-    this.#shownAt = this.#began;
+    this.#bytes.plan(bytes);
   }
 
   start(name: string, present: number, total: number): void {
@@ -43,37 +29,16 @@ export class DownloadProgress implements DownloadObserver, Overlay {
   }
 
   advance(bytes: number): void {
-    this.#done += bytes;
-    const now = this.#now();
-    if (now - this.#shownAt < (this.#stream.isTTY ? DRAW_MS : LINE_MS)) return;
-    this.#shownAt = now;
-    const text = `${describeDownload(this.#done, this.#planned, (now - this.#began) / 1000)}  ${this.#file}`;
-    if (this.#stream.isTTY) this.#draw(printable(text));
-    else this.#terminal.say(text);
+    this.#bytes.advance(bytes);
   }
 
   note(text: string): void {
     this.#terminal.say(text);
   }
 
-  hide(): void {
-    if (!this.#drawn) return;
-    this.#drawn = false;
-    cursorTo(this.#stream, 0);
-    clearLine(this.#stream, 0);
-  }
-
   /** Takes the line off the screen for good. */
   stop(): void {
-    this.hide();
-    this.#terminal.setOverlay(undefined);
-  }
-
-  #draw(text: string): void {
-    this.hide();
-    this.#drawn = true;
-    // In the last column the cursor of many terminals wraps to the next line, where it could not be erased any more.
-    this.#stream.write(text.slice(0, Math.max(this.#stream.columns - 1, 0)));
+    this.#bytes.stop();
   }
 }
 

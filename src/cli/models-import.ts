@@ -6,6 +6,7 @@ import { printable } from '../output/printable.ts';
 import type { ModelDeclaration } from '../pack/model-declaration.ts';
 import { installPack } from '../store/install.ts';
 import { userPacks } from '../store/packs.ts';
+import { ByteProgress } from './byte-progress.ts';
 import { formatBytes } from './byte-size.ts';
 import { formatDuration } from './duration.ts';
 import { requireRoom } from './import-room.ts';
@@ -19,7 +20,7 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
   const { importCheckpoint } = await import('../importer/import-checkpoint.ts');
   const terminal = new Terminal(process.stderr);
   const interruption = new Interruption();
-  const progress = new ByteProgress(process.stderr, terminal);
+  const progress = new ByteProgress(terminal, process.stderr, describeImport);
   const began = performance.now();
   try {
     const directory = await installPack(flags.as, async (temporaryDirectory) => {
@@ -46,10 +47,10 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
             process.stderr.write(formatTable(['tensor', 'shape', 'file', 'why'], rows));
           }
           await requireRoom(userPacks(), plan.weightBytes);
-          progress.start(plan.weightBytes);
+          progress.plan(plan.weightBytes);
         },
         onTexts: async (declaration) => requireTexts(declaration, temporaryDirectory, sources),
-        onBytes: (bytes) => progress.add(bytes),
+        onBytes: (bytes) => progress.advance(bytes),
       });
     });
     progress.stop();
@@ -88,50 +89,8 @@ async function requireTexts(
   }
 }
 
-/** Between two plain lines. */
-const LINE_INTERVAL_MS = 10_000;
-
-/** Written bytes and time left: on one line of a terminal, elsewhere as a line now and then. */
-class ByteProgress {
-  readonly #stream: NodeJS.WriteStream;
-  readonly #terminal: Terminal;
-  #total = 0;
-  #done = 0;
-  #began = 0;
-  /** When it was last shown. */
-  #shown = 0;
-
-  constructor(stream: NodeJS.WriteStream, terminal: Terminal) {
-    this.#stream = stream;
-    this.#terminal = terminal;
-  }
-
-  start(total: number): void {
-    this.#total = total;
-    this.#began = performance.now();
-    this.#shown = this.#began;
-  }
-
-  add(bytes: number): void {
-    this.#done += bytes;
-    const now = performance.now();
-    if (now - this.#shown < (this.#stream.isTTY ? 100 : LINE_INTERVAL_MS)) return;
-    this.#shown = now;
-    const left = ((now - this.#began) / 1000 / this.#done) * (this.#total - this.#done);
-    const standing = `${formatBytes(this.#done)} of ${formatBytes(this.#total)}, ${formatDuration(left)} left`;
-    if (this.#stream.isTTY) {
-      this.#stream.clearLine(0);
-      this.#stream.cursorTo(0);
-      this.#stream.write(standing);
-    } else {
-      this.#terminal.say(standing);
-    }
-  }
-
-  /** Takes the line off the screen; may be called twice. */
-  stop(): void {
-    if (!this.#stream.isTTY || this.#done === 0) return;
-    this.#stream.clearLine(0);
-    this.#stream.cursorTo(0);
-  }
+/** `1.2 GB of 4.0 GB, 20 s left`. */
+function describeImport(done: number, planned: number, seconds: number): string {
+  const left = (seconds / done) * (planned - done);
+  return `${formatBytes(done)} of ${formatBytes(planned)}, ${formatDuration(left)} left`;
 }

@@ -8,10 +8,11 @@ import { UsageError } from '../errors.ts';
 import { ClosedPipe, StreamDestination } from '../output/destination.ts';
 import { jsonl } from '../output/jsonl.ts';
 import { text } from '../output/text.ts';
-import type { ModelDeclaration, Pack } from '../pack/model-declaration.ts';
+import type { Pack } from '../pack/model-declaration.ts';
 import { abortable } from '../pipeline/abortable.ts';
 import { loadPromptFamily } from '../prompt/prompt-family.ts';
 import { resolvePack } from '../store/packs.ts';
+import { resolveLength, roomForText } from './answer-length.ts';
 import type { ChatFlags } from './chat.ts';
 import { answerLines, type LineTally } from './chat-lines.ts';
 import { ChatTalk } from './chat-talk.ts';
@@ -114,32 +115,15 @@ async function prepareChat(flags: ChatFlags): Promise<{ pack: Pack; options: Ans
   const { defaults, presets } = await loadPromptFamily(promptFamily);
   const preset = choosePreset(flags.preset, 'chat', presets, declaration);
   const usual = { ...defaults.chat, ...preset };
-  const room = roomForText(declaration);
-  const maxNewTokens = flags.maxNewTokens ?? Math.min(usual.maxNewTokens, room);
-  if (maxNewTokens > room) {
-    throw new UsageError(
-      `--max-new-tokens ${maxNewTokens}: the model ${id} has room for ${room} tokens after the image, prompt included.`,
-    );
-  }
-  const minNewTokens = flags.minNewTokens ?? Math.min(usual.minNewTokens, maxNewTokens);
-  if (minNewTokens > maxNewTokens) {
-    throw new UsageError(`--min-new-tokens ${minNewTokens} is more than --max-new-tokens, ${maxNewTokens}.`);
-  }
+  const fitting = { ...usual, maxNewTokens: Math.min(usual.maxNewTokens, roomForText(declaration)) };
   return {
     pack,
     options: {
-      maxNewTokens,
-      minNewTokens,
+      ...resolveLength(flags, fitting, preset, declaration),
       ...resolveDecoding(flags, preset),
       score: flags.details === true,
     },
   };
-}
-
-/** A model with an encoder reads the image there, and writes from the beginning. */
-function roomForText({ language, numImageTokens }: ModelDeclaration): number {
-  const positions = language?.maxPositionEmbeddings ?? 0;
-  return language?.kind === 'encoder-decoder' ? positions : positions - numImageTokens;
 }
 
 function describe({ answered, failed }: LineTally): string {

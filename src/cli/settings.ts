@@ -9,6 +9,7 @@ import type { ModelDeclaration } from '../pack/model-declaration.ts';
 import { recordsPerImage, type Settings, type Task } from '../pipeline/settings.ts';
 import type { PresetSettings } from '../prompt/preset.ts';
 import type { PromptFamily } from '../prompt/prompt-family.ts';
+import { resolveLength } from './answer-length.ts';
 import type { ChoiceOptions } from './choice-options.ts';
 import { resolveDecoding, type DecodingOptions } from './decoding-options.ts';
 import type { DetailOptions } from './detail-options.ts';
@@ -143,24 +144,10 @@ export function resolveSettings(
   const seedHasUse = task.kind === 'caption' && task.detail?.instructions.length === 1;
   const decoding = resolveDecoding(options, preset, seedHasUse);
   const usual = { ...prompts.defaults[task.kind], ...preset };
-  const maxNewTokens = options.maxNewTokens ?? usual.maxNewTokens;
-  const minNewTokens = options.minNewTokens ?? Math.min(usual.minNewTokens, maxNewTokens);
-  if (minNewTokens > maxNewTokens) {
-    const source = preset.maxNewTokens === undefined ? "model's default" : "preset's most";
-    const whose = options.maxNewTokens === undefined ? `the ${source} of ${maxNewTokens}` : String(maxNewTokens);
-    throw new UsageError(`--min-new-tokens ${minNewTokens} is more than --max-new-tokens, ${whose}.`);
-  }
-  const positions = model.language?.maxPositionEmbeddings ?? 0;
-  // A model with an encoder reads the image there, and writes from the beginning.
-  const room = model.language?.kind === 'encoder-decoder' ? positions : positions - model.numImageTokens;
-  if (maxNewTokens > room) {
-    throw new UsageError(
-      `--max-new-tokens ${maxNewTokens}: the model ${model.id} has room for ${room} tokens after the image, prompt included.`,
-    );
-  }
+  const length = resolveLength(options, usual, preset, model);
   return {
     task,
-    decoding: { ...decoding, maxNewTokens, minNewTokens },
+    decoding: { ...decoding, ...length },
     maxPixels: options.maxPixels,
     details: options.details === true,
     scores: options.scores === true,
