@@ -8,6 +8,7 @@
 import { writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { CheckpointError } from '../errors.ts';
+import { digestFile } from '../pack/file-digest.ts';
 import {
   formatModelDeclaration,
   type Family,
@@ -20,7 +21,6 @@ import {
 import type { ObjectReader } from '../pack/object-reader.ts';
 import { buildGraphs, type BuiltGraphs } from './build-graphs.ts';
 import { explainMissing, FAMILY_TRAITS } from './families.ts';
-import { digestFile } from './file-digest.ts';
 import { ExternalData } from './graph/external-data.ts';
 import { encodeHere } from './graph/weight-piece.ts';
 import type { ImportThreads } from './import-threads.ts';

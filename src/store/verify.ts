@@ -3,10 +3,9 @@
  *
  * Files are streamed, so that memory stays small whatever their size. Files that nobody declared are reported too.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { PackError, systemErrorCode } from '../errors.ts';
+import { digestFile } from '../pack/file-digest.ts';
 import type { FileDigest, Pack } from '../pack/model-declaration.ts';
 import { listFiles } from './pack-files.ts';
 
@@ -55,20 +54,13 @@ export async function verifyPack(
 }
 
 async function digest(path: string, signal: AbortSignal | undefined): Promise<Content | 'missing'> {
-  const hash = createHash('sha256');
-  let bytes = 0;
   try {
-    for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20, ...(signal && { signal }) })) {
-      const data: Buffer = chunk;
-      hash.update(data);
-      bytes += data.length;
-    }
+    return await digestFile(path, signal);
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR') return 'missing';
     if (signal?.aborted === true) throw error;
     throw new PackError(path, `the file cannot be read (${String(error)}).`, { cause: error });
   }
-  return { bytes, sha256: hash.digest('hex') };
 }
 
 /** `model.json` may be anybody's: a path in it must not make us read files elsewhere. */

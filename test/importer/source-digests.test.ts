@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { CheckpointError } from '../../src/errors.ts';
-import { digestFile } from '../../src/importer/file-digest.ts';
+import { digestFile } from '../../src/pack/file-digest.ts';
 import { SourceDigests } from '../../src/importer/source-digests.ts';
 
 const ENTRY = new URL('../../dist/importer/digest-worker.js', import.meta.url);

@@ -6,8 +6,8 @@ import { CheckpointError } from '../../errors.ts';
 import { quoted } from '../read/quoted.ts';
 import {
   placeAddedTokens,
-  requireToken,
   templateAround,
+  tokenizerJson,
   type AddedToken,
   type ConvertedTokenizer,
 } from './converted-tokenizer.ts';
@@ -42,16 +42,10 @@ export function convertByteLevelBpe(files: ByteLevelBpeFiles, options: ByteLevel
   const added = placeAddedTokens(vocabulary, options.addedTokens, files.vocabPath);
   const { startToken } = options;
   return {
-    tokenizer: {
-      version: '1.0',
-      truncation: null,
-      padding: null,
-      added_tokens: added,
+    tokenizer: tokenizerJson(added, {
       normalizer: null,
       pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
-      post_processor: templateAround({
-        start: startToken === null ? undefined : requireToken(added, startToken, files.vocabPath),
-      }),
+      post_processor: templateAround(added, { start: startToken }, files.vocabPath),
       decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
       model: {
         type: 'BPE',
@@ -64,7 +58,7 @@ export function convertByteLevelBpe(files: ByteLevelBpeFiles, options: ByteLevel
         vocab: Object.fromEntries(vocabulary),
         merges,
       },
-    },
+    }),
     tokenizerConfig: {
       tokenizer_class: 'GPT2Tokenizer',
       add_prefix_space: false,

@@ -74,12 +74,31 @@ export function placeAddedTokens(
   return [...placed.values()].toSorted((a, b) => a.id - b.id);
 }
 
-/** A `TemplateProcessing` that puts one token before or behind the text; null where there is neither. */
-export function templateAround(tokens: {
-  start?: PlacedToken | undefined;
-  end?: PlacedToken | undefined;
-}): object | null {
-  const { start, end } = tokens;
+/** The contents of tokenizer.json: what all converters write alike, and the parts in which they differ. */
+export function tokenizerJson(
+  added: readonly PlacedToken[],
+  parts: Readonly<
+    Record<'normalizer' | 'pre_tokenizer' | 'post_processor', object | null> & Record<'decoder' | 'model', object>
+  >,
+): object {
+  return { version: '1.0', truncation: null, padding: null, added_tokens: added, ...parts };
+}
+
+/**
+ * A `TemplateProcessing` that puts one token before or behind the text; null where there is neither.
+ *
+ * @param tokens by their names; null stands for none
+ * @throws CheckpointError when the tokenizer has none of that name.
+ */
+export function templateAround(
+  added: readonly PlacedToken[],
+  tokens: { start: string | null; end?: string },
+  path: string,
+): object | null {
+  const placed = (name: string | null | undefined): PlacedToken | undefined =>
+    name === null || name === undefined ? undefined : requireToken(added, name, path);
+  const start = placed(tokens.start);
+  const end = placed(tokens.end);
   if (start === undefined && end === undefined) return null;
   const special = (token: PlacedToken | undefined): object[] =>
     token === undefined ? [] : [{ SpecialToken: { id: token.content, type_id: 0 } }];

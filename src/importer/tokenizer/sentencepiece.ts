@@ -7,8 +7,8 @@
 import { CheckpointError } from '../../errors.ts';
 import {
   placeAddedTokens,
-  requireToken,
   templateAround,
+  tokenizerJson,
   type AddedToken,
   type ConvertedTokenizer,
 } from './converted-tokenizer.ts';
@@ -64,11 +64,7 @@ function convertLlama(model: SentencePieceModel, path: string, options: Sentence
   }
   const unknownToken = model.pieces[model.unknownId]?.text ?? '';
   return {
-    tokenizer: {
-      version: '1.0',
-      truncation: null,
-      padding: null,
-      added_tokens: added,
+    tokenizer: tokenizerJson(added, {
       normalizer: {
         type: 'Sequence',
         normalizers: [
@@ -78,9 +74,7 @@ function convertLlama(model: SentencePieceModel, path: string, options: Sentence
         ],
       },
       pre_tokenizer: null,
-      post_processor: templateAround({
-        start: startToken === null ? undefined : requireToken(added, startToken, path),
-      }),
+      post_processor: templateAround(added, { start: startToken }, path),
       decoder: {
         type: 'Sequence',
         decoders: [
@@ -101,7 +95,7 @@ function convertLlama(model: SentencePieceModel, path: string, options: Sentence
         vocab: Object.fromEntries(vocabulary),
         merges: mergesOf(model.pieces),
       },
-    },
+    }),
     tokenizerConfig: {
       tokenizer_class: 'LlamaTokenizer',
       add_bos_token: startToken !== null,
@@ -143,11 +137,7 @@ function convertT5(model: SentencePieceModel, path: string, options: SentencePie
     throw new CheckpointError(path, 'the model has no piece that ends a text, as T5 has with "</s>".');
   }
   return {
-    tokenizer: {
-      version: '1.0',
-      truncation: null,
-      padding: null,
-      added_tokens: added,
+    tokenizer: tokenizerJson(added, {
       normalizer: {
         type: 'Sequence',
         normalizers: [
@@ -156,13 +146,10 @@ function convertT5(model: SentencePieceModel, path: string, options: SentencePie
         ],
       },
       pre_tokenizer: { type: 'Metaspace', replacement: SPACE, add_prefix_space: true },
-      post_processor: templateAround({
-        start: startToken === null ? undefined : requireToken(added, startToken, path),
-        end: requireToken(added, endToken, path),
-      }),
+      post_processor: templateAround(added, { start: startToken, end: endToken }, path),
       decoder: { type: 'Metaspace', replacement: SPACE, add_prefix_space: true },
       model: { type: 'Unigram', unk_id: model.unknownId, vocab: entries },
-    },
+    }),
     tokenizerConfig: {
       tokenizer_class: 'T5Tokenizer',
       eos_token: endToken,

@@ -4,7 +4,13 @@
  */
 import { CheckpointError } from '../../errors.ts';
 import { quoted } from '../read/quoted.ts';
-import { placeAddedTokens, requireToken, type AddedToken, type ConvertedTokenizer } from './converted-tokenizer.ts';
+import {
+  placeAddedTokens,
+  requireToken,
+  tokenizerJson,
+  type AddedToken,
+  type ConvertedTokenizer,
+} from './converted-tokenizer.ts';
 
 export type WordPieceOptions = {
   /** Tokens behind the vocabulary, such as `[DEC]`. */
@@ -41,11 +47,7 @@ export function convertWordPiece(text: string, path: string, options: WordPieceO
   const close = (type: number): object => ({ SpecialToken: { id: end.content, type_id: type } });
   const first = [open, { Sequence: { id: 'A', type_id: 0 } }, close(0)];
   return {
-    tokenizer: {
-      version: '1.0',
-      truncation: null,
-      padding: null,
-      added_tokens: added,
+    tokenizer: tokenizerJson(added, {
       normalizer: {
         type: 'BertNormalizer',
         clean_text: true,
@@ -70,7 +72,7 @@ export function convertWordPiece(text: string, path: string, options: WordPieceO
         max_input_chars_per_word: 100,
         vocab: Object.fromEntries(vocabulary),
       },
-    },
+    }),
     tokenizerConfig: {
       tokenizer_class: 'BertTokenizer',
       do_lower_case: options.lowercase ?? true,

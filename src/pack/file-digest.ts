@@ -1,7 +1,7 @@
 /** Size and sha256 of a file, read in a stream. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import type { FileDigest } from '../pack/model-declaration.ts';
+import type { FileDigest } from './model-declaration.ts';
 
 export async function digestFile(path: string, signal?: AbortSignal): Promise<Omit<FileDigest, 'path'>> {
   const hash = createHash('sha256');
