@@ -34,11 +34,11 @@ if (folder === undefined) throw new Error('Use: node bench/decoding.mjs FOLDER [
 
 /** @param {string} path */
 const compiled = async (path) => import(new URL(`../dist/${path}`, import.meta.url).href);
-const { ContinuousBatch } = await compiled('engine/continuous-batch.js');
+const { ContinuousBatch } = await compiled('engine/answers/continuous-batch.js');
 const { samplingKey } = await compiled('engine/choosers.js');
 const { promptLength } = await compiled('engine/model.js');
 const { loadStages } = await compiled('engine/model-stages.js');
-const { loadTexts } = await compiled('engine/load-texts.js');
+const { loadTexts } = await compiled('engine/texts/load-texts.js');
 const { loadPixelValues } = await compiled('images/pixel-values.js');
 const { resolvePack } = await compiled('store/packs.js');
 
@@ -49,7 +49,7 @@ const STRATEGIES = /** @type {const} */ ({
 });
 
 const pack = await resolvePack(options.model);
-const { encoder, language } = await loadStages(pack, Number(options.threads));
+const { encoder, language } = await loadStages(pack, { threads: Number(options.threads) });
 const texts = await loadTexts(pack);
 const { segments } = texts.captionPrompt();
 const files = (await readdir(folder)).toSorted().slice(0, Number(options.images));

@@ -17,7 +17,7 @@ import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { describeMachine, describeVersions, machineName, ROOT } from './machine.mjs';
 
-/** The program's own rule for images decoded at one time (src/cli/settings.ts). */
+/** The program's own rule for images decoded at one time (src/cli/options/settings.ts). */
 const DECODERS = Math.min(availableParallelism() + 1, 8);
 
 const LIMITS = { maxPixels: 268_435_456 };

@@ -59,7 +59,7 @@ describe('refused is', () => {
     ['an import of what is outside of src', 'cli/main.ts', "import { a } from '../../test/a.ts';"],
     ['an import of what cannot be read', 'cli/main.ts', 'await import(name);'],
     ['the importer in a higher layer', 'pipeline/run.ts', "await import('../importer/a.ts');"],
-    ['the importer loaded with the command line', 'cli/models.ts', "import { a } from '../importer/a.ts';"],
+    ['the importer loaded with the command line', 'cli/models/import.ts', "import { a } from '../../importer/a.ts';"],
     ['a runner part in the importer', 'importer/a.ts', "import { a } from '../store/packs.ts';"],
     ['onnxruntime-node outside of runtime', 'language/a.ts', "import type { Tensor } from 'onnxruntime-node';"],
     ['sharp outside of images', 'cli/doctor.ts', "await import('sharp');"],
@@ -82,7 +82,7 @@ describe('allowed is', () => {
       'importer/graph/a.ts',
       "import { a } from '../read/a.ts';\nimport { b } from '../../tensor/a.ts';",
     ],
-    ['the importer when the command needs it', 'cli/models-import.ts', "await import('../importer/import.ts');"],
+    ['the importer when the command needs it', 'cli/models/import.ts', "await import('../../importer/import.ts');"],
     ['a package at home', 'runtime/session.ts', "import * as ort from 'onnxruntime-node';"],
     ['a long file at the limit', 'images/a.ts', '\n'.repeat(400)],
   ])('%s', (_, path, text) => {

@@ -18,31 +18,31 @@ const COMMANDS: readonly CommandEntry[] = [
     name: 'caption',
     arguments: '[paths...]',
     description: 'describe each image in a sentence',
-    complete: async (command) => (await import('./caption.ts')).completeCaptionCommand(command),
+    complete: async (command) => (await import('./run/caption.ts')).completeCaptionCommand(command),
   },
   {
     name: 'ask',
     arguments: '[paths...]',
     description: 'answer questions about each image',
-    complete: async (command) => (await import('./ask.ts')).completeAskCommand(command),
+    complete: async (command) => (await import('./run/ask.ts')).completeAskCommand(command),
   },
   {
     name: 'chat',
     arguments: '<image>',
     description: 'talk about one image',
-    complete: async (command) => (await import('./chat.ts')).completeChatCommand(command),
+    complete: async (command) => (await import('./chat/chat.ts')).completeChatCommand(command),
   },
   {
     name: 'match',
     arguments: '[paths...]',
     description: 'tell how well texts fit each image',
-    complete: async (command) => (await import('./match.ts')).completeMatchCommand(command),
+    complete: async (command) => (await import('./run/match.ts')).completeMatchCommand(command),
   },
   {
     name: 'models',
     arguments: '',
     description: 'list, show, fetch, import, check and remove models',
-    complete: async (command) => (await import('./models.ts')).completeModelsCommand(command),
+    complete: async (command) => (await import('./models/models.ts')).completeModelsCommand(command),
   },
 ];
 

@@ -10,7 +10,7 @@ import { MinigptError } from '../errors.ts';
 import { ClosedPipe, StreamDestination } from '../output/destination.ts';
 import { addCommands } from './commands.ts';
 import { EXIT } from './exit-codes.ts';
-import { Terminal } from './terminal.ts';
+import { Terminal } from './terminal/terminal.ts';
 
 const SHORT_HELP = `minigpt describes folders of images and answers questions about them, on your own machine.
 

@@ -1,11 +1,11 @@
 /** Joins a pack's texts and the inference threads into the `Model` that the pipeline asks. */
 import { ImageError, PackError } from '../errors.ts';
 import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
-import { partsOf, shownText, type GeneratedAnswer } from './follow-up.ts';
-import { InferencePool, planPool } from './inference-pool.ts';
-import { chosenAnswer } from './choice-scores.ts';
-import { refuseLongChoices } from './choice-tokens.ts';
-import { loadTexts } from './load-texts.ts';
+import { partsOf, shownText, type GeneratedAnswer } from './answers/follow-up.ts';
+import { InferencePool, planPool } from './answers/pool.ts';
+import { chosenAnswer } from './texts/choice-scores.ts';
+import { refuseLongChoices } from './texts/choice-tokens.ts';
+import { loadTexts } from './texts/load-texts.ts';
 import type {
   Answer,
   AnswerOptions,

@@ -8,7 +8,7 @@ import type { SamplingOptions } from '../language/sampling.ts';
 import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
 import type { Turn } from '../prompt/prompt-family.ts';
 import type { Template } from '../prompt/template.ts';
-import type { ChoiceScore } from './choice-scores.ts';
+import type { Compute } from '../runtime/compute.ts';
 
 /** What is asked next where an answer is short; plain data, since it goes to the inference thread. */
 export type FollowUp = {
@@ -88,6 +88,20 @@ export type AnswerOptions = Omit<GenerationOptions, 'eosTokenIds' | 'stopSequenc
   search?: BeamSearchOptions | SamplingOptions;
 };
 
+/** What a model holds of one of the answers that it was to choose from. */
+export type ChoiceScore = {
+  /** As it was given. */
+  choice: string;
+  /** `logProbability` over `tokens`: the choice whose score is greatest is the answer, of equals the first. */
+  score: number;
+  /** Natural logarithm of the probability that the model answers just this: the sum over its tokens and the end. */
+  logProbability: number;
+  /** Tokens of the choice and of its end. */
+  tokens: number;
+  /** Softmax of the scores over the given choices. It compares them, and says nothing of answers that were not given. */
+  probability: number;
+};
+
 /** What the model wrote for one image and one prompt; of one that it was asked to go on with, both parts. */
 export type Answer = {
   /** Parts are joined by one space. */
@@ -105,8 +119,8 @@ export type Answer = {
 };
 
 export type LoadOptions = {
-  /** Threads of the arithmetic, over all copies of the model. */
-  threads: number;
+  /** What all copies of the model compute with together. */
+  compute: Compute;
   /** How many images are to come: a model is copied for the cores only where that pays (see `inference-pool.ts`). */
   images: number;
   /** Images encoded together, and answers decoded together. */

@@ -6,6 +6,7 @@
  */
 import { join } from 'node:path';
 import type { LanguageDeclaration } from '../pack/model-declaration.ts';
+import type { Compute } from '../runtime/compute.ts';
 import { float32Data, float32Tensor, int64Tensor, Session } from '../runtime/session.ts';
 import { KvCache } from './kv-cache.ts';
 import { ownCache, type RowCache, type RowEmbeds } from './language-model.ts';
@@ -54,7 +55,7 @@ export class CachedForward {
     graph: string,
     language: LanguageDeclaration,
     unnumbered: number,
-    threads: number,
+    compute: Compute,
   ): Promise<CachedForward> {
     const layers = Array.from({ length: language.numHiddenLayers }, (_, n) => [`${n}.key`, `${n}.value`]).flat();
     const past = layers.map((name) => `past_key_values.${name}`);
@@ -62,7 +63,7 @@ export class CachedForward {
     const embeddings = await TokenEmbeddings.load(directory);
     try {
       const decoder = await Session.open(join(directory, graph), {
-        threads,
+        compute,
         inputs: ['inputs_embeds', 'position_ids', 'logit_positions', 'past_lengths', ...past],
         outputs: results,
       });

@@ -1,5 +1,6 @@
 /** A decoder-only language model over a cache: the forward pass, and nothing of how tokens are chosen. */
 import type { LanguageDeclaration } from '../pack/model-declaration.ts';
+import type { Compute } from '../runtime/compute.ts';
 import { CachedForward } from './cached-forward.ts';
 import { KvCache } from './kv-cache.ts';
 import { ownCache, type LanguageModel, type Prefilled, type RowCache, type RowEmbeds } from './language-model.ts';
@@ -18,8 +19,8 @@ export class Decoder implements LanguageModel {
    * @param directory of the pack
    * @throws PackError when a graph is missing or damaged.
    */
-  static async load(directory: string, language: LanguageDeclaration, threads: number): Promise<Decoder> {
-    return new Decoder(language, await CachedForward.load(directory, 'decoder.onnx', language, 0, threads));
+  static async load(directory: string, language: LanguageDeclaration, compute: Compute): Promise<Decoder> {
+    return new Decoder(language, await CachedForward.load(directory, 'decoder.onnx', language, 0, compute));
   }
 
   async embedTokens(tokenIds: readonly number[]): Promise<Float32Array> {

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { PackError } from '../errors.ts';
 import type { LanguageDeclaration } from '../pack/model-declaration.ts';
+import type { Compute } from '../runtime/compute.ts';
 import { float32Data, float32Tensor, int32Tensor, int64Tensor, Session, type Tensor } from '../runtime/session.ts';
 import { EncoderDecoderCache } from './encoder-decoder-cache.ts';
 import { ownCache, type LanguageModel, type Prefilled, type RowCache, type RowEmbeds } from './language-model.ts';
@@ -29,7 +30,7 @@ export class EncoderDecoder implements LanguageModel {
    * @param directory of the pack
    * @throws PackError when a graph is missing or damaged, or the declaration lacks what the decoder begins with.
    */
-  static async load(directory: string, language: LanguageDeclaration, threads: number): Promise<EncoderDecoder> {
+  static async load(directory: string, language: LanguageDeclaration, compute: Compute): Promise<EncoderDecoder> {
     const { decoderStartTokenId } = language;
     if (decoderStartTokenId === undefined) {
       throw new PackError(
@@ -39,7 +40,7 @@ export class EncoderDecoder implements LanguageModel {
     }
     const opened: { dispose(): Promise<void> }[] = [];
     const open = async (name: string, inputs: string[], outputs: string[]): Promise<Session> => {
-      const session = await Session.open(join(directory, name), { threads, inputs, outputs });
+      const session = await Session.open(join(directory, name), { compute, inputs, outputs });
       opened.push(session);
       return session;
     };

@@ -1,6 +1,7 @@
 /** From a pack to its language model, of whichever kind it is. */
 import { PackError } from '../errors.ts';
 import type { Pack } from '../pack/model-declaration.ts';
+import type { Compute } from '../runtime/compute.ts';
 import { Decoder } from './decoder.ts';
 import { EncoderDecoder } from './encoder-decoder.ts';
 import type { LanguageModel } from './language-model.ts';
@@ -11,7 +12,7 @@ import type { LanguageModel } from './language-model.ts';
  * @param threads that share one run
  * @throws PackError when the pack has no language model, or a graph is missing, damaged or of another kind than it should be.
  */
-export async function loadLanguageModel(pack: Pack, threads: number): Promise<LanguageModel> {
+export async function loadLanguageModel(pack: Pack, compute: Compute): Promise<LanguageModel> {
   const { directory, declaration } = pack;
   const { language } = declaration;
   if (language === undefined) {
@@ -21,6 +22,6 @@ export async function loadLanguageModel(pack: Pack, threads: number): Promise<La
     );
   }
   return language.kind === 'encoder-decoder'
-    ? EncoderDecoder.load(directory, language, threads)
-    : Decoder.load(directory, language, threads);
+    ? EncoderDecoder.load(directory, language, compute)
+    : Decoder.load(directory, language, compute);
 }

@@ -6,6 +6,7 @@
  * [L, 2, H, Q, Dh], which has the size of 2·L·Q embeddings, and then the embeddings of its text; the text begins with `[DEC]`.
  */
 import type { LanguageDeclaration } from '../pack/model-declaration.ts';
+import type { Compute } from '../runtime/compute.ts';
 import { float32Tensor } from '../runtime/session.ts';
 import { CachedForward } from './cached-forward.ts';
 import { KvCache } from './kv-cache.ts';
@@ -32,10 +33,10 @@ export class QFormerDecoder implements LanguageModel {
     directory: string,
     language: LanguageDeclaration,
     numQueryTokens: number,
-    threads: number,
+    compute: Compute,
   ): Promise<QFormerDecoder> {
     // The queries take positions of the cache, but none of the text.
-    const forward = await CachedForward.load(directory, 'itg_decoder.onnx', language, numQueryTokens, threads);
+    const forward = await CachedForward.load(directory, 'itg_decoder.onnx', language, numQueryTokens, compute);
     return new QFormerDecoder(language, numQueryTokens, forward);
   }
 

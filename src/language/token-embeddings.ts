@@ -15,7 +15,7 @@ export class TokenEmbeddings {
    */
   static async load(directory: string): Promise<TokenEmbeddings> {
     const session = await Session.open(join(directory, 'embed_tokens.onnx'), {
-      threads: 1,
+      compute: { threads: 1 },
       inputs: ['input_ids'],
       outputs: ['inputs_embeds'],
     });

@@ -2,7 +2,7 @@
  * Every image with every text: image files in, the records of each image out, in the order of the files, as `run.ts` does it for answers.
  */
 import { performance } from 'node:perf_hooks';
-import type { MatchingModel, MatchScores } from '../engine/matching-model.ts';
+import type { MatchingModel, MatchScores } from '../engine/matching/model.ts';
 import type { ImageFile } from '../images/image-file.ts';
 import type { FailedRecord, MatchDetails, MatchRecord } from '../output/record.ts';
 import type { ImageDeclaration } from '../pack/model-declaration.ts';

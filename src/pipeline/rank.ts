@@ -5,7 +5,7 @@
  * Memory does not grow with the number of images: of each only its numbers with the texts are seen, and only the candidates are remembered.
  * Their embeddings are kept by the model as far as it has room, else a candidate is decoded and embedded a second time.
  */
-import type { MatchScores } from '../engine/matching-model.ts';
+import type { MatchScores } from '../engine/matching/model.ts';
 import type { ImageError } from '../errors.ts';
 import type { ImageFile } from '../images/image-file.ts';
 import type { OutputRecord } from '../output/record.ts';

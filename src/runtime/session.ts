@@ -7,12 +7,13 @@
 import { basename } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { PackError } from '../errors.ts';
+import type { Compute } from './compute.ts';
 
 export type { Tensor } from 'onnxruntime-node';
 
 export type SessionOptions = {
-  /** Threads that share one run. */
-  threads: number;
+  /** What the graph is computed with. */
+  compute: Compute;
   /** Names the graph must have, so that a damaged or foreign file is refused on load and not in the middle of a run. */
   inputs: readonly string[];
   outputs: readonly string[];
@@ -44,7 +45,7 @@ export class Session {
   static async open(path: string, options: SessionOptions): Promise<Session> {
     let session: InferenceSession;
     try {
-      session = await InferenceSession.create(path, { ...SESSION_OPTIONS, intraOpNumThreads: options.threads });
+      session = await InferenceSession.create(path, { ...SESSION_OPTIONS, intraOpNumThreads: options.compute.threads });
     } catch (cause) {
       throw new PackError(
         path,

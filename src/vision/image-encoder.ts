@@ -8,6 +8,7 @@
  */
 import { join } from 'node:path';
 import type { Family, Pack } from '../pack/model-declaration.ts';
+import type { Compute } from '../runtime/compute.ts';
 import { float32Data, Session } from '../runtime/session.ts';
 import { joinParts, partPerRow, type ImageEmbeds } from './image-embeds.ts';
 import { pairBatches } from './image-text-pairs.ts';
@@ -48,14 +49,14 @@ export class ImageEncoder {
   }
 
   /** @throws PackError when a graph is missing or of another kind than it should be. */
-  static async load(pack: Pack, threads: number): Promise<ImageEncoder> {
+  static async load(pack: Pack, compute: Compute): Promise<ImageEncoder> {
     const { readsInstruction, family } = pack.declaration;
     const hasQueries = !WITHOUT_QUERIES.includes(family);
     const textInputs = ['image_indices', 'qformer_input_ids', 'qformer_attention_mask'];
-    const visionEncoder = await VisionEncoder.load(pack, threads);
+    const visionEncoder = await VisionEncoder.load(pack, compute);
     try {
       const qformer = await Session.open(join(pack.directory, 'qformer.onnx'), {
-        threads,
+        compute,
         inputs: ['image_embeds', ...(readsInstruction ? textInputs : [])],
         outputs: [...(hasQueries ? ['query_output'] : []), 'image_tokens'],
       });

@@ -6,6 +6,7 @@
  */
 import { join } from 'node:path';
 import type { Pack } from '../pack/model-declaration.ts';
+import type { Compute } from '../runtime/compute.ts';
 import { float32Data, Session } from '../runtime/session.ts';
 import { partPerRow, type ImageEmbeds } from './image-embeds.ts';
 import { pairBatches } from './image-text-pairs.ts';
@@ -36,9 +37,9 @@ export class Matcher {
   }
 
   /** @throws PackError when a graph is missing or of another kind than it should be. */
-  static async load(pack: Pack, threads: number): Promise<Matcher> {
+  static async load(pack: Pack, compute: Compute): Promise<Matcher> {
     const open = async (name: string, inputs: string[], outputs: string[]): Promise<Session> =>
-      Session.open(join(pack.directory, `${name}.onnx`), { threads, inputs, outputs });
+      Session.open(join(pack.directory, `${name}.onnx`), { compute, inputs, outputs });
     const text = ['input_ids', 'attention_mask'];
     const opened: Session[] = [];
     try {

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { PackError } from '../errors.ts';
 import type { Pack } from '../pack/model-declaration.ts';
+import type { Compute } from '../runtime/compute.ts';
 import { float32Data, Session } from '../runtime/session.ts';
 import { joinParts, partPerRow, type ImageEmbeds } from './image-embeds.ts';
 import type { ImageEncoder } from './image-encoder.ts';
@@ -30,7 +31,7 @@ export class QueryPrefixEncoder implements Pick<
   }
 
   /** @throws PackError when a graph is missing or of another kind than it should be. */
-  static async load(pack: Pack, threads: number): Promise<QueryPrefixEncoder> {
+  static async load(pack: Pack, compute: Compute): Promise<QueryPrefixEncoder> {
     const { language } = pack.declaration;
     if (language === undefined) {
       throw new PackError(pack.directory, 'model.json describes no language model, so this pack writes no text.');
@@ -39,10 +40,10 @@ export class QueryPrefixEncoder implements Pick<
       `present.${n}.key`,
       `present.${n}.value`,
     ]).flat();
-    const visionEncoder = await VisionEncoder.load(pack, threads);
+    const visionEncoder = await VisionEncoder.load(pack, compute);
     try {
       const path = join(pack.directory, 'itg_prefix.onnx');
-      const prefix = await Session.open(path, { threads, inputs: ['image_embeds'], outputs: names });
+      const prefix = await Session.open(path, { compute, inputs: ['image_embeds'], outputs: names });
       return new QueryPrefixEncoder(visionEncoder, prefix, names);
     } catch (error) {
       await visionEncoder.dispose();

@@ -1,6 +1,7 @@
 /** Pixels to image embeddings: the image encoder, run once per image whatever is asked of it afterwards. */
 import { join } from 'node:path';
 import type { Pack } from '../pack/model-declaration.ts';
+import type { Compute } from '../runtime/compute.ts';
 import { float32Data, float32Tensor, Session } from '../runtime/session.ts';
 import { ImageEmbeds } from './image-embeds.ts';
 
@@ -15,9 +16,9 @@ export class VisionEncoder {
   }
 
   /** @throws PackError when the graph is missing or of another kind than it should be. */
-  static async load(pack: Pack, threads: number): Promise<VisionEncoder> {
+  static async load(pack: Pack, compute: Compute): Promise<VisionEncoder> {
     const session = await Session.open(join(pack.directory, 'vision_encoder.onnx'), {
-      threads,
+      compute,
       inputs: ['pixel_values'],
       outputs: ['image_embeds'],
     });

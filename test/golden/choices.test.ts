@@ -4,11 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { pixelValuesOf } from '../../src/engine/golden-stages.ts';
-import { InferenceLoop } from '../../src/engine/inference-loop.ts';
-import type { GeneratedRow } from '../../src/engine/continuous-batch.ts';
+import { pixelValuesOf } from '../../src/engine/golden/stages.ts';
+import { InferenceLoop } from '../../src/engine/answers/loop.ts';
+import type { GeneratedRow } from '../../src/engine/answers/continuous-batch.ts';
 import type { AnswerOptions, PromptIds, TokenizedPrompt } from '../../src/engine/model.ts';
-import { ModelTexts } from '../../src/engine/model-texts.ts';
+import { ModelTexts } from '../../src/engine/texts/model-texts.ts';
 import { loadStages, type ModelStages } from '../../src/engine/model-stages.ts';
 import { importCheckpoint } from '../../src/importer/import-checkpoint.ts';
 import { readPack, type Pack } from '../../src/pack/model-declaration.ts';
@@ -95,7 +95,7 @@ describe.each(cases)('$fixture', ({ fixture, question, prompt: promptText, image
       config: fixture.startsWith('hf-') ? undefined : join(source, 'architecture.json'),
     });
     pack = await readPack(directory);
-    stages = await loadStages(pack, 1);
+    stages = await loadStages(pack, { threads: 1 });
     const texts = await ModelTexts.load(pack);
     prompt = texts.questionPrompt(question, { choices: choices.map(({ choice }) => choice) });
     const all = await pixelValuesOf(await readGoldenFolder(source));
@@ -176,7 +176,7 @@ describe.each(cases)('$fixture', ({ fixture, question, prompt: promptText, image
 test('what nano writes greedily has, among choices, the sum that it was written with: within 1e-4', async () => {
   const pack = await readPack(join(import.meta.dirname, '../../models/nano'));
   const eos = pack.declaration.language?.eosTokenIds ?? [];
-  const stages = await loadStages(pack, 1);
+  const stages = await loadStages(pack, { threads: 1 });
   try {
     const texts = await ModelTexts.load(pack);
     const prompt = texts.questionPrompt('What is this?', { choices: ['a photograph of a street', 'no'] });

@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checkGolden } from '../../src/engine/golden-check.ts';
-import type { Golden } from '../../src/engine/golden.ts';
-import type { GoldenReport } from '../../src/engine/golden-report.ts';
+import { checkGolden } from '../../src/engine/golden/check.ts';
+import type { Golden } from '../../src/engine/golden/record.ts';
+import type { GoldenReport } from '../../src/engine/golden/report.ts';
 import { importCheckpoint } from '../../src/importer/import-checkpoint.ts';
 import { readPack, type Family } from '../../src/pack/model-declaration.ts';
 import { readGoldenFolder } from './golden-folder.ts';
@@ -153,7 +153,7 @@ describe.each(cases)('%s', (_, { family, sources, config, golden: goldenFolder }
     });
     expect(declaration.family).toBe(family);
     golden = await readGoldenFolder(join(FIXTURES, goldenFolder));
-    report = await checkGolden(await readPack(directory), golden, 1);
+    report = await checkGolden(await readPack(directory), golden, { threads: 1 });
   });
 
   test('every stage is within the tolerances of the record: 1e-4 for hidden states, 5e-4 for logits, 1e-3 for beam scores', () => {

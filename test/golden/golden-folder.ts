@@ -1,7 +1,7 @@
 /** Reads a folder with golden.json and golden.safetensors for a test. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseGolden, type Golden } from '../../src/engine/golden.ts';
+import { parseGolden, type Golden } from '../../src/engine/golden/record.ts';
 import { SafetensorsFile } from '../../src/importer/read/safetensors.ts';
 import { toFloat32 } from '../../src/tensor/dtype.ts';
 

@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checkGolden } from '../../src/engine/golden-check.ts';
-import type { Golden } from '../../src/engine/golden.ts';
-import type { GoldenReport } from '../../src/engine/golden-report.ts';
+import { checkGolden } from '../../src/engine/golden/check.ts';
+import type { Golden } from '../../src/engine/golden/record.ts';
+import type { GoldenReport } from '../../src/engine/golden/report.ts';
 import { importCheckpoint } from '../../src/importer/import-checkpoint.ts';
 import { readPack, type Precision } from '../../src/pack/model-declaration.ts';
 import { readGoldenFolder } from './golden-folder.ts';
@@ -24,7 +24,7 @@ afterAll(async () => {
 async function importAndCheck(precision: Precision, golden: Golden, tolerance?: number): Promise<GoldenReport> {
   const directory = await mkdtemp(join(folder, 'pack-'));
   await importCheckpoint(directory, { sources: [join(fixture, 'model')], id: 'tiny', precision });
-  return checkGolden(await readPack(directory), golden, 1, tolerance);
+  return checkGolden(await readPack(directory), golden, { threads: 1 }, tolerance);
 }
 
 describe('imported in fp32', () => {

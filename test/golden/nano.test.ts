@@ -1,8 +1,8 @@
 /** The embedded model against Hugging Face transformers, fed with the reference's own pixels. */
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import { checkGolden } from '../../src/engine/golden-check.ts';
-import type { GoldenReport } from '../../src/engine/golden-report.ts';
+import { checkGolden } from '../../src/engine/golden/check.ts';
+import type { GoldenReport } from '../../src/engine/golden/report.ts';
 import { readPack } from '../../src/pack/model-declaration.ts';
 import { readGoldenFolder } from './golden-folder.ts';
 
@@ -11,7 +11,7 @@ let report: GoldenReport;
 
 beforeAll(async () => {
   const golden = await readGoldenFolder(join(import.meta.dirname, '../fixtures/nano'));
-  report = await checkGolden(await readPack(pack), golden, 2, 0.01);
+  report = await checkGolden(await readPack(pack), golden, { threads: 2 }, 0.01);
 });
 
 test('twelve bits per weight keep every stage of vision, and the scores of beams, within 0.01', () => {

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { checkGolden } from '../../src/engine/golden-check.ts';
-import type { GoldenReport } from '../../src/engine/golden-report.ts';
+import { checkGolden } from '../../src/engine/golden/check.ts';
+import type { GoldenReport } from '../../src/engine/golden/report.ts';
 import { importCheckpoint } from '../../src/importer/import-checkpoint.ts';
 import { readPack } from '../../src/pack/model-declaration.ts';
 import { readGoldenFolder } from './golden-folder.ts';
@@ -49,7 +49,7 @@ describe.each(PRECISIONS)('%s', (precision, leastCosine) => {
       expect(family).toBeDefined();
       const golden = await readGoldenFolder(fixture(name));
       const greedy = golden.cases.filter(({ options }) => options.beams === 1);
-      report = await checkGolden(await readPack(directory), { ...golden, cases: greedy }, 1, 1000);
+      report = await checkGolden(await readPack(directory), { ...golden, cases: greedy }, { threads: 1 }, 1000);
     });
 
     test('every answer is the same alone, in a batch of 16, and in reverse order through five rows', () => {

@@ -2,8 +2,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ContinuousBatch, type GeneratedRow } from '../../src/engine/continuous-batch.ts';
-import type { Golden } from '../../src/engine/golden.ts';
+import { ContinuousBatch, type GeneratedRow } from '../../src/engine/answers/continuous-batch.ts';
+import type { Golden } from '../../src/engine/golden/record.ts';
 import { ImageError, PackError } from '../../src/errors.ts';
 import { EncoderDecoder } from '../../src/language/encoder-decoder.ts';
 import { KvCache } from '../../src/language/kv-cache.ts';
@@ -28,7 +28,7 @@ let model: EncoderDecoder;
 beforeAll(async () => {
   pack = await buildT5Pack(join(FIXTURE, 'model'));
   golden = await readGoldenFolder(FIXTURE);
-  model = await EncoderDecoder.load(pack.directory, pack.language, 1);
+  model = await EncoderDecoder.load(pack.directory, pack.language, { threads: 1 });
 });
 
 afterAll(async () => {
@@ -210,24 +210,28 @@ async function packWith(language: T5Pack['language'] | undefined): Promise<Pack>
 
 describe('loading by what the pack declares', () => {
   test('an encoder-decoder model is loaded as one', async () => {
-    const loaded = await loadLanguageModel(await packWith(pack.language), 1);
+    const loaded = await loadLanguageModel(await packWith(pack.language), { threads: 1 });
     expect(loaded).toBeInstanceOf(EncoderDecoder);
     await loaded.dispose();
   });
 
   test('an encoder-decoder model without a start token is refused', async () => {
-    const loading = loadLanguageModel(await packWith({ ...pack.language, decoderStartTokenId: undefined }), 1);
+    const loading = loadLanguageModel(await packWith({ ...pack.language, decoderStartTokenId: undefined }), {
+      threads: 1,
+    });
     await expect(loading).rejects.toThrow(PackError);
     await expect(loading).rejects.toThrow('decoder_start_token_id');
   });
 
   test('graphs of the other kind are refused', async () => {
-    const loading = loadLanguageModel(await packWith({ ...pack.language, kind: 'decoder-only' }), 1);
+    const loading = loadLanguageModel(await packWith({ ...pack.language, kind: 'decoder-only' }), { threads: 1 });
     await expect(loading).rejects.toThrow(PackError);
     await expect(loading).rejects.toThrow('Import the model again');
   });
 
   test('a pack that only matches has no language model to load', async () => {
-    await expect(loadLanguageModel(await packWith(undefined), 1)).rejects.toThrow('it has no language model');
+    await expect(loadLanguageModel(await packWith(undefined), { threads: 1 })).rejects.toThrow(
+      'it has no language model',
+    );
   });
 });

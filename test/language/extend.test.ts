@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LanguageModel, RowEmbeds } from '../../src/language/language-model.ts';
 import { loadLanguageModel } from '../../src/language/load-language-model.ts';
-import { importTinyPack } from '../engine/conversation-packs.ts';
+import { importTinyPack } from '../engine/chat/conversation-packs.ts';
 
 let folder = '';
 
@@ -24,7 +24,7 @@ describe.each(['OPT', 'LLaMA (Vicuna)', 'LLaMA-2', 'Phi'] as const)('a prompt th
 
   beforeAll(async () => {
     const { pack } = await importTinyPack(folder, name);
-    language = await loadLanguageModel(pack, 1);
+    language = await loadLanguageModel(pack, { threads: 1 });
     const { vocabSize } = language.declaration;
     const ids = Array.from({ length: LENGTH }, (_, position) => (position * 37 + 11) % vocabSize);
     prompt = { embeds: await language.embedTokens(ids), length: LENGTH };

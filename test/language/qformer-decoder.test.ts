@@ -30,12 +30,12 @@ beforeAll(async () => {
   built = await buildFirstStagePack('lavis-blip2-qformer');
   golden = await readTensors(join(built.fixture, 'golden.safetensors'));
   reference = await readTensors(join(built.fixture, 'reference.safetensors'));
-  const encoder = await QueryPrefixEncoder.load(built.pack, 1);
+  const encoder = await QueryPrefixEncoder.load(built.pack, { threads: 1 });
   prefixes = await encoder.encode(rowsOf(golden('pixel_values'), IMAGES));
   await encoder.dispose();
   const { language } = built.pack.declaration;
   if (language === undefined) throw new Error('the pack should describe its language model');
-  decoder = await QFormerDecoder.load(built.pack.directory, language, 8, 1);
+  decoder = await QFormerDecoder.load(built.pack.directory, language, 8, { threads: 1 });
   const record = JSON.parse(await readFile(join(built.fixture, 'golden.json'), 'utf8')) as {
     texts: { ids: number[] }[];
     cases: typeof cases;
@@ -156,7 +156,7 @@ test('a row that moved within the cache goes on as before', async () => {
 });
 
 test('the prefix of an image is the same alone and in company', async () => {
-  const encoder = await QueryPrefixEncoder.load(built.pack, 1);
+  const encoder = await QueryPrefixEncoder.load(built.pack, { threads: 1 });
   for (const [image, pixelValues] of rowsOf(golden('pixel_values'), IMAGES).entries()) {
     const [alone = []] = await encoder.encode([pixelValues]);
     expect(largestDifference(alone, prefixes[image] ?? [])).toBeLessThan(ROUNDING);

@@ -1,5 +1,5 @@
 /** A model without weights: its scores are what the test tells it, of an image's first pixel and a text's index. It counts what is asked of it. */
-import type { MatchingModel, MatchScores } from '../../src/engine/matching-model.ts';
+import type { MatchingModel, MatchScores } from '../../src/engine/matching/model.ts';
 import { ImageError } from '../../src/errors.ts';
 import type { Pack } from '../../src/pack/model-declaration.ts';
 import { FakeModel } from './fake-model.ts';

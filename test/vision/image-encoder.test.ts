@@ -47,7 +47,7 @@ describe('with queries that see the image alone', () => {
       buildQFormer(graph('qformer'), weights, qformer, 8, 17, 64);
     });
     await close();
-    encoder = await ImageEncoder.load(pack, 1);
+    encoder = await ImageEncoder.load(pack, { threads: 1 });
   });
 
   afterAll(async () => {
@@ -91,7 +91,7 @@ describe('with queries that see the image alone', () => {
 
   test('a pack that says it reads the instruction and does not is refused on load', async () => {
     const wrong = { ...pack, declaration: { ...pack.declaration, readsInstruction: true } };
-    await expect(ImageEncoder.load(wrong, 1)).rejects.toThrow(PackError);
+    await expect(ImageEncoder.load(wrong, { threads: 1 })).rejects.toThrow(PackError);
   });
 });
 
@@ -111,7 +111,7 @@ test('without a Q-Former there are image tokens and no query output', async () =
     buildPatchProjection(graph('qformer'), weights, 17, 64, 64);
   });
   await close();
-  const encoder = await ImageEncoder.load(pack, 1);
+  const encoder = await ImageEncoder.load(pack, { threads: 1 });
   const { queryOutput, imageTokens } = await encoder.encodeStages(pixelValues);
   expect(queryOutput).toBeUndefined();
   const embeds = rowsOf(golden('image_embeds'), 4 * 17);

@@ -40,7 +40,7 @@ beforeAll(async () => {
   });
   await close();
   leftOver = [...weights.leftOver.keys()];
-  encoder = await ImageEncoder.load(pack, 1);
+  encoder = await ImageEncoder.load(pack, { threads: 1 });
   golden = await readTensors(join(FIXTURE, 'golden.safetensors'));
   const { prompts } = JSON.parse(await readFile(join(FIXTURE, 'golden.json'), 'utf8')) as {
     prompts: { qformerIds: number[] }[];
@@ -100,7 +100,7 @@ describe('pairs of images and instructions of different lengths', () => {
 
   test('do not depend on what stands in the padding', async () => {
     const session = await Session.open(join(pack.directory, 'qformer.onnx'), {
-      threads: 1,
+      compute: { threads: 1 },
       inputs: ['image_embeds', 'image_indices', 'qformer_input_ids', 'qformer_attention_mask'],
       outputs: ['image_tokens'],
     });

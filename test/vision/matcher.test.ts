@@ -30,8 +30,8 @@ describe.each([
 
   beforeAll(async () => {
     built = await buildFirstStagePack(fixtureName);
-    visionEncoder = await VisionEncoder.load(built.pack, 1);
-    matcher = await Matcher.load(built.pack, 1);
+    visionEncoder = await VisionEncoder.load(built.pack, { threads: 1 });
+    matcher = await Matcher.load(built.pack, { threads: 1 });
     golden = await readTensors(join(built.fixture, 'golden.safetensors'));
     const record = JSON.parse(await readFile(join(built.fixture, 'golden.json'), 'utf8')) as {
       images: string[];

@@ -58,7 +58,7 @@ async function run(build: (g: GraphBuilder) => void, x: Float32Array, dims: numb
   await writeFile(join(folder, g.fileName), g.encode());
   await external.write(folder, () => {});
   const session = await Session.open(join(folder, g.fileName), {
-    threads: 1,
+    compute: { threads: 1 },
     inputs: ['image_embeds'],
     outputs: ['image_tokens'],
   });

@@ -75,7 +75,7 @@ async function build(tensors: Record<string, TestTensor>, config: T5Config) {
 /** Logits of the first two tokens after a prompt of three. */
 async function logitsOf(tensors: Record<string, TestTensor>, config: T5Config): Promise<Float32Array> {
   const { directory, language } = await build(tensors, config);
-  const model = await EncoderDecoder.load(directory, language, 1);
+  const model = await EncoderDecoder.load(directory, language, { threads: 1 });
   const cache = model.newCache(1, 4);
   const { logits: first } = await model.prefill(cache, 0, [{ embeds: await model.embedTokens([4, 9, 1]), length: 3 }]);
   const second = await model.step(cache, [7], [1]);

@@ -22,7 +22,7 @@ export async function runGraph(
     await external.write(directory, () => {});
     const names = outputs.map(([name]) => name);
     const session = await Session.open(join(directory, g.fileName), {
-      threads: 1,
+      compute: { threads: 1 },
       inputs: Object.keys(feeds),
       outputs: names,
     });

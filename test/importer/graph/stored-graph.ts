@@ -33,7 +33,11 @@ export async function buildGraph(
   g.output('y', build(g, g.input('x', type, options.shape)));
   await writeFile(join(directory, g.fileName), g.encode());
   await external.write(directory, () => {});
-  const session = await Session.open(join(directory, g.fileName), { threads: 2, inputs: ['x'], outputs: ['y'] });
+  const session = await Session.open(join(directory, g.fileName), {
+    compute: { threads: 2 },
+    inputs: ['x'],
+    outputs: ['y'],
+  });
   return {
     async run(x, dims) {
       const tensor = type === 'float' ? float32Tensor(Float32Array.from(x), dims) : int64Tensor(Array.from(x), dims);

@@ -1,0 +1,119 @@
+/** `minigpt models import`: shows what was found, streams the weights into a new pack, and leaves nothing behind when it fails. */
+import { performance } from 'node:perf_hooks';
+import { basename } from 'node:path';
+import { CheckpointError, OutputError, PackError } from '../../errors.ts';
+import { printable } from '../../output/printable.ts';
+import type { Family, ModelDeclaration, Precision } from '../../pack/model-declaration.ts';
+import { freeBytes } from '../../store/download/free-space.ts';
+import { installPack } from '../../store/install.ts';
+import { userPacks } from '../../store/packs.ts';
+import { ByteProgress } from '../terminal/byte-progress.ts';
+import { formatBytes } from '../terminal/byte-size.ts';
+import { formatDuration } from '../terminal/duration.ts';
+import { Interruption } from '../terminal/interruption.ts';
+import { Terminal } from '../terminal/terminal.ts';
+import { formatTable } from '../terminal/text-table.ts';
+
+/** As typed. */
+export type ImportFlags = {
+  as: string;
+  precision: Precision;
+  family?: Family;
+  config?: string;
+  allowUnused?: boolean;
+};
+
+/** Imports the checkpoints in `sources` as a pack among the user's. */
+export async function importModel(sources: readonly string[], flags: ImportFlags): Promise<void> {
+  const { importCheckpoint } = await import('../../importer/import-checkpoint.ts');
+  const terminal = new Terminal(process.stderr);
+  const interruption = new Interruption();
+  const progress = new ByteProgress(terminal, process.stderr, describeImport);
+  const began = performance.now();
+  try {
+    const directory = await installPack(flags.as, async (temporaryDirectory) => {
+      await importCheckpoint(temporaryDirectory, {
+        sources,
+        id: flags.as,
+        precision: flags.precision,
+        family: flags.family,
+        config: flags.config,
+        allowUnused: flags.allowUnused,
+        signal: interruption.signal,
+        onPlan: async (plan) => {
+          terminal.say(
+            `${sources.join(', ')}: ${plan.family}, ${plan.tensorsUsed} tensors; ${formatBytes(plan.weightBytes)} as ${plan.precision}`,
+          );
+          if (plan.leftOver.length > 0) {
+            const rows = plan.leftOver.map(({ name, file, shape, reason }) => [
+              printable(name),
+              `[${shape.join(', ')}]`,
+              printable(basename(file)),
+              reason,
+            ]);
+            terminal.say(`${plan.leftOver.length} tensors are not needed:`);
+            process.stderr.write(formatTable(['tensor', 'shape', 'file', 'why'], rows));
+          }
+          await requireRoom(userPacks(), plan.weightBytes);
+          progress.plan(plan.weightBytes);
+        },
+        onTexts: async (declaration) => requireTexts(declaration, temporaryDirectory, sources),
+        onBytes: (bytes) => progress.advance(bytes),
+      });
+    });
+    progress.stop();
+    terminal.say(`imported as ${flags.as} in ${formatDuration((performance.now() - began) / 1000)}: ${directory}`);
+  } catch (error) {
+    const { interrupted } = interruption;
+    if (interrupted === undefined) throw error;
+    progress.stop();
+    terminal.say(`${interrupted.word}; nothing was left behind`);
+    process.exitCode = interrupted.exitCode;
+  } finally {
+    progress.stop();
+    interruption.release();
+  }
+}
+
+/**
+ * A model whose answers cannot end, or whose prompts cannot be written, is refused before its weights are read, which may take minutes.
+ *
+ * @throws CheckpointError when the tokenizer is not one for the model's family.
+ */
+async function requireTexts(
+  declaration: ModelDeclaration,
+  directory: string,
+  sources: readonly string[],
+): Promise<void> {
+  const { promptFamily } = declaration;
+  if (promptFamily === undefined) return;
+  const { loadTexts } = await import('../../engine/texts/load-texts.ts');
+  try {
+    await loadTexts({ directory, declaration, digest: '' });
+  } catch (cause) {
+    if (!(cause instanceof PackError)) throw cause;
+    const problem = cause.message.slice(`${cause.path}: `.length);
+    throw new CheckpointError(sources.join(', '), `${basename(cause.path)}: ${problem}`, { cause });
+  }
+}
+
+/** `1.2 GB of 4.0 GB, 20 s left`. */
+function describeImport(done: number, planned: number, seconds: number): string {
+  const left = (seconds / done) * (planned - done);
+  return `${formatBytes(done)} of ${formatBytes(planned)}, ${formatDuration(left)} left`;
+}
+
+/**
+ * Asks whether the pack fits on the disk, before hours of work.
+ *
+ * @param measure stands in for the disk in tests
+ * @throws OutputError when `needed` bytes do not fit below `folder`.
+ */
+export async function requireRoom(folder: string, needed: number, measure = freeBytes): Promise<void> {
+  const free = await measure(folder);
+  if (free === undefined || free >= needed) return;
+  throw new OutputError(
+    folder,
+    `the pack needs ${formatBytes(needed)}, and ${formatBytes(free)} are free. Make room, or choose another disk with MINIGPT_HOME.`,
+  );
+}

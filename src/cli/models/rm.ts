@@ -1,0 +1,42 @@
+/** `minigpt models rm`: asks on a terminal, and says what was freed. */
+import { createInterface } from 'node:readline';
+import { UsageError } from '../../errors.ts';
+import { printable } from '../../output/printable.ts';
+import { findRemovablePack, removePack } from '../../store/remove.ts';
+import { formatBytes } from '../terminal/byte-size.ts';
+import { Terminal } from '../terminal/terminal.ts';
+
+/** As typed. */
+export type RemoveFlags = { yes?: boolean };
+
+/** Removes a pack of the user's. */
+export async function removeModel(id: string, flags: RemoveFlags): Promise<void> {
+  const terminal = new Terminal(process.stderr);
+  const pack = await findRemovablePack(id);
+  if (flags.yes !== true) {
+    if (!process.stdin.isTTY || !process.stderr.isTTY) {
+      throw new UsageError(
+        `${id} (${formatBytes(pack.bytes)}) is only removed after a question, and here is no terminal to ask. Add --yes.`,
+      );
+    }
+    if (!(await confirm(`Remove ${id} (${formatBytes(pack.bytes)}, ${printable(pack.directory)})? [y/N] `))) {
+      terminal.say(`${id} stays.`);
+      return;
+    }
+  }
+  const freed = await removePack(pack);
+  terminal.say(`removed ${id}; ${formatBytes(freed)} are free again`);
+}
+
+/** True for a yes. The end of the input is none. */
+async function confirm(question: string): Promise<boolean> {
+  process.stderr.write(question);
+  const lines = createInterface({ input: process.stdin });
+  try {
+    for await (const line of lines) return /^\s*y(es)?\s*$/i.test(line);
+    process.stderr.write('\n');
+    return false;
+  } finally {
+    lines.close();
+  }
+}

@@ -1,0 +1,49 @@
+/** `--preset NAME`: a published setting of the model's prompt family, and how settings are told to a user. */
+import { UsageError } from '../../errors.ts';
+import type { ModelDeclaration } from '../../pack/model-declaration.ts';
+import type { Preset, PresetSettings, PresetTask } from '../../prompt/preset.ts';
+
+export const PRESET_HELP = 'decode as published: a name that "models show" lists; options given besides win over it';
+
+/**
+ * The settings of the preset that was asked for; empty ones where none was.
+ *
+ * @throws UsageError when the model has none of that name, or has it for another task: with the list of those that it has.
+ */
+export function choosePreset(
+  name: string | undefined,
+  task: PresetTask,
+  presets: readonly Preset[],
+  { id, language }: Pick<ModelDeclaration, 'id' | 'language'>,
+): PresetSettings {
+  if (name === undefined) return {};
+  const preset = presets.find((known) => known.name === name);
+  if (preset?.tasks.includes(task) === true) return preset.settingsFor(language?.kind);
+  const fitting = presets.filter(({ tasks }) => tasks.includes(task)).map((known) => known.name);
+  const choice =
+    fitting.length === 0 ? `It has none for ${task}.` : `Those it has for ${task} are ${fitting.join(', ')}.`;
+  const problem =
+    preset === undefined
+      ? `the model ${id} has no preset of this name.`
+      : `this preset is for ${preset.tasks.join(' and ')}, not for ${task}.`;
+  throw new UsageError(`--preset ${name}: ${problem} ${choice}`);
+}
+
+/** Settings in the words of the options that would give the same, as `5 beams, length penalty 1, at most 30 tokens`. */
+export function describeSettings(settings: PresetSettings): string {
+  const { prompt, questionTemplate, beams, lengthPenalty, repetitionPenalty, noRepeatNgram, sampling } = settings;
+  const { maxNewTokens, minNewTokens = 0 } = settings;
+  const parts: string[] = [];
+  if (prompt !== undefined) parts.push(`prompt ${JSON.stringify(prompt)}`);
+  if (questionTemplate !== undefined) parts.push(`question ${JSON.stringify(questionTemplate.source)}`);
+  if (beams !== undefined) parts.push(`${beams} beams`);
+  if (lengthPenalty !== undefined) parts.push(`length penalty ${lengthPenalty}`);
+  if (sampling !== undefined) {
+    parts.push(`sampling at temperature ${sampling.temperature}, top-k ${sampling.topK}, top-p ${sampling.topP}`);
+  }
+  if (repetitionPenalty !== undefined) parts.push(`repetition penalty ${repetitionPenalty}`);
+  if (noRepeatNgram !== undefined) parts.push(`no ${noRepeatNgram}-gram twice`);
+  if (minNewTokens > 0) parts.push(`at least ${minNewTokens} tokens`);
+  if (maxNewTokens !== undefined) parts.push(`at most ${maxNewTokens} tokens`);
+  return parts.join(', ');
+}

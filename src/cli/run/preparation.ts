@@ -1,0 +1,81 @@
+/** What must be known before a model is loaded: which images, which pack, which settings. All of it is quick, and much of it can be refused. */
+import type { LoadOptions } from '../../engine/model.ts';
+import { QFORMER_CAPTION_LENGTH, writesByQFormer } from '../../engine/texts/qformer-texts.ts';
+import type { ImageFile } from '../../images/image-file.ts';
+import type { Pack } from '../../pack/model-declaration.ts';
+import type { DetailTask, Settings, Task } from '../../pipeline/settings.ts';
+import { UsageError } from '../../errors.ts';
+import { loadPromptFamily, type PromptFamily } from '../../prompt/prompt-family.ts';
+import type { PresetSettings } from '../../prompt/preset.ts';
+import { resolvePack } from '../../store/packs.ts';
+import { chooseDetail } from '../options/detail.ts';
+import { findImages } from '../options/input.ts';
+import { choosePreset } from '../options/preset.ts';
+import { chooseLoadOptions, chooseModel, resolveSettings, type RunOptions } from '../options/settings.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+
+/** `task` is complete: with what a preset adds to it. */
+export type Preparation = { task: Task; files: ImageFile[]; pack: Pack; settings: Settings; loadOptions: LoadOptions };
+
+/**
+ * Finds the images and the pack, and settles what is left open.
+ *
+ * @throws UsageError or PackError when the run cannot be what the user asks for.
+ */
+export async function prepare(
+  task: Task,
+  paths: readonly string[],
+  options: RunOptions,
+  terminal: Terminal,
+): Promise<Preparation> {
+  const { files, warnings } = await findImages(paths, options, process.stdin);
+  for (const warning of warnings) terminal.say(warning);
+
+  const pack = await resolvePack(chooseModel(options, process.env));
+  const { declaration, directory } = pack;
+  const prompts = await promptsOf(task, declaration);
+  const detail = task.kind === 'caption' ? chooseDetail(options, prompts, declaration.id) : undefined;
+  const presetName = detail === undefined ? options.preset : detail.preset;
+  const preset = choosePreset(presetName, task.kind, prompts.presets, declaration);
+  const completed = completeTask(task, preset, detail?.detail);
+  const settings = resolveSettings(completed, options, prompts, declaration, preset);
+  const loadOptions = chooseLoadOptions(options, completed, files.length, declaration, settings.decoding);
+  if (options.verbose === true) {
+    const { compute, batchSize } = loadOptions;
+    terminal.say(`model ${declaration.id} (${declaration.family}, ${declaration.precision}) in ${directory}`);
+    terminal.say(
+      `images ${files.length}, threads ${compute.threads}, batch size ${batchSize}, decoders ${settings.decoders}`,
+    );
+  }
+  return { task: completed, files, pack, settings, loadOptions };
+}
+
+/** The task in the words of the preset, where the user has none, and with the detail that is asked for. */
+function completeTask(task: Task, { prompt, questionTemplate }: PresetSettings, detail: DetailTask | undefined): Task {
+  if (task.kind === 'caption') return { ...task, prompt: task.prompt ?? prompt, detail };
+  return { ...task, template: task.template ?? questionTemplate };
+}
+
+/**
+ * The lengths of answers that the model was published with, its presets, and how it is asked for detail.
+ *
+ * @throws UsageError for a pack that only matches images with texts, or whose Q-Former captions and cannot do what is asked.
+ */
+async function promptsOf(
+  task: Task,
+  declaration: Pack['declaration'],
+): Promise<Pick<PromptFamily, 'defaults' | 'presets' | 'detail'>> {
+  const { id, promptFamily } = declaration;
+  if (promptFamily !== undefined) return loadPromptFamily(promptFamily);
+  if (!writesByQFormer(declaration)) {
+    throw new UsageError(
+      `the model ${id} has no language model, so it can neither caption nor answer; "minigpt match" is what it is for.`,
+    );
+  }
+  if (task.kind === 'ask')
+    throw new UsageError(`the model ${id} has no language model: its Q-Former captions, but cannot answer questions.`);
+  if (task.prompt !== undefined)
+    throw new UsageError(`--prompt: the Q-Former of the model ${id} continues no text. Leave the option out.`);
+  const length = QFORMER_CAPTION_LENGTH;
+  return { defaults: { caption: length, ask: length, chat: length }, presets: [], detail: undefined };
+}

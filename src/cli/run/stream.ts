@@ -1,0 +1,125 @@
+/**
+ * One run over images, from the command line to the exit code: what all commands that write records have in common.
+ *
+ * What can be refused is refused first and in the order of its cost: options, output, images, model. The model loads while the first images
+ * are decoded.
+ */
+import { performance } from 'node:perf_hooks';
+import type { ImageFile } from '../../images/image-file.ts';
+import { ClosedPipe, FileDestination, refuseUnusableTarget, StreamDestination } from '../../output/destination.ts';
+import type { RecordKind } from '../../output/record.ts';
+import { RecordWriter } from '../../output/record-writer.ts';
+import { abortable } from '../../pipeline/abortable.ts';
+import { deliver, type Outcome } from './delivery.ts';
+import { formatDuration } from '../terminal/duration.ts';
+import { EXIT } from '../exit-codes.ts';
+import { Interruption } from '../terminal/interruption.ts';
+import { noProgress, PlainProgress, type Progress } from '../terminal/progress.ts';
+import type { OutputOptions } from '../options/output.ts';
+import { chooseFormat, chooseOutput, chooseProgress } from '../options/settings.ts';
+import { Tally } from './tally.ts';
+import { Terminal } from '../terminal/terminal.ts';
+
+/** A model that is loading, or loaded. */
+export interface Closable {
+  close(): Promise<void>;
+}
+
+/** A run whose images and settings are known, and whose model is not loaded yet. */
+export type PreparedRun<Model extends Closable> = {
+  files: readonly ImageFile[];
+  load: () => Promise<Model>;
+  /** Called once the model is loaded. */
+  onReady?: (model: Model) => void;
+  outcomes: (model: Promise<Model>, signal: AbortSignal) => AsyncIterable<Outcome>;
+  /** Called when all records are written. */
+  onEnd?: (model: Model) => void;
+};
+
+/**
+ * Does a run.
+ *
+ * @param prepare finds the images and the pack, and settles what is left open
+ * @returns the exit code of a run that ended by itself, was interrupted, or lost its reader.
+ * @throws what kept it from starting or going on.
+ */
+export async function runStream<Model extends Closable>(
+  kind: RecordKind,
+  options: OutputOptions & { scores?: boolean },
+  prepare: (terminal: Terminal) => Promise<PreparedRun<Model>>,
+): Promise<number> {
+  const began = performance.now();
+  const terminal = new Terminal(process.stderr);
+  const output = chooseOutput(options);
+  const { debug = false, quiet = false, verbose = false, details = false, scores = false } = options;
+  const toTerminal = output === undefined && process.stdout.isTTY;
+  const format = chooseFormat(options, toTerminal);
+  const progress = await makeProgress(options, terminal);
+  if (output !== undefined) await refuseUnusableTarget(output);
+
+  const interruption = new Interruption();
+  const { signal } = interruption;
+  let tally = new Tally([], kind);
+  let loading: Promise<Model> | undefined;
+  try {
+    const run = await abortable(prepare(terminal), signal);
+    tally = new Tally(run.files, kind);
+    progress.start(tally);
+
+    loading = run.load();
+    const model = loading.then((loaded) => {
+      // An interrupted run has said its last line already.
+      if (signal.aborted) return loaded;
+      progress.ready();
+      if (verbose) terminal.say(`model ready after ${formatDuration(secondsSince(began))}`);
+      run.onReady?.(loaded);
+      return loaded;
+    });
+
+    const destination =
+      output === undefined ? new StreamDestination(process.stdout, 'standard output') : new FileDestination(output);
+    const writer = new RecordWriter(format, { kind, details, scores }, destination);
+    const failuresInResults = toTerminal && process.stderr.isTTY && format === 'text';
+    const told = { resultsOnTerminal: toTerminal, failuresInResults, debug };
+    try {
+      await deliver(run.outcomes(model, signal), writer, tally, terminal, told);
+    } finally {
+      await writer.close();
+    }
+    progress.stop();
+    run.onEnd?.(await model);
+    if (!quiet) terminal.say(tally.summary(secondsSince(began)));
+    return tally.exitCode;
+  } catch (error) {
+    progress.stop();
+    // Ctrl-C reaches a whole pipeline: our reader may be gone because of it, and that is still an interruption.
+    const { interrupted } = interruption;
+    if (interrupted !== undefined) {
+      terminal.say(tally.interruptedSummary(interrupted, output));
+      return interrupted.exitCode;
+    }
+    if (error instanceof ClosedPipe) return EXIT.ok;
+    throw error;
+  } finally {
+    await close(loading);
+    interruption.release();
+  }
+}
+
+async function makeProgress(options: OutputOptions, terminal: Terminal): Promise<Progress> {
+  const shown = chooseProgress(options, process.stderr.isTTY, process.env);
+  if (shown === 'none') return noProgress;
+  if (shown === 'plain') return new PlainProgress(terminal);
+  const { ProgressBar } = await import('../terminal/progress-bar.ts');
+  return new ProgressBar(terminal, process.stderr);
+}
+
+/** Ends the inference threads, also one that is still loading. A model that failed to load has none. */
+async function close(loading: Promise<Closable> | undefined): Promise<void> {
+  const model = await loading?.catch(() => undefined);
+  await model?.close();
+}
+
+function secondsSince(began: number): number {
+  return (performance.now() - began) / 1000;
+}

@@ -1,0 +1,87 @@
+/** Counts what became of the images, and says it in one line. The exit code is decided here too, so that the two always agree. */
+import type { ImageFile } from '../../images/image-file.ts';
+import { isFailed, type RecordKind } from '../../output/record.ts';
+import type { LaterOutcome } from '../../pipeline/rank.ts';
+import type { ImageOutcome } from '../../pipeline/run.ts';
+import { formatDuration } from '../terminal/duration.ts';
+import { EXIT } from '../exit-codes.ts';
+import type { Interrupted } from '../terminal/interruption.ts';
+
+/** What happens to an image that goes well. */
+const VERBS: Readonly<Record<RecordKind, string>> = {
+  caption: 'captioned',
+  wordings: 'captioned',
+  ask: 'answered',
+  match: 'matched',
+  rank: 'compared',
+};
+
+export class Tally {
+  readonly #files: readonly ImageFile[];
+  readonly #kind: RecordKind;
+  #done = 0;
+  #failed = 0;
+
+  /** @param files The images of the run, in order. */
+  constructor(files: readonly ImageFile[], kind: RecordKind) {
+    this.#files = files;
+    this.#kind = kind;
+  }
+
+  get total(): number {
+    return this.#files.length;
+  }
+
+  /** Images whose records are written, failed ones included. */
+  get done(): number {
+    return this.#done;
+  }
+
+  /** Images with at least one failed record. */
+  get failed(): number {
+    return this.#failed;
+  }
+
+  get exitCode(): number {
+    return this.#failed > 0 ? EXIT.someFailed : EXIT.ok;
+  }
+
+  count(outcome: ImageOutcome | LaterOutcome): void {
+    // What comes later is about images that are counted already.
+    if (!('later' in outcome)) this.#done += 1;
+    if (outcome.records.some(isFailed)) this.#failed += 1;
+  }
+
+  /** `195 images captioned, 5 failed, in 12.3 s (16.2 images/s).` */
+  summary(seconds: number): string {
+    const rate = (this.#done / Math.max(seconds, 1e-3)).toFixed(1);
+    const comma = this.#failed > 0 ? ',' : '';
+    return `${this.#counts()}${comma} in ${formatDuration(seconds)} (${rate} images/s).`;
+  }
+
+  /**
+   * What an interrupted run leaves behind, and how to go on.
+   *
+   * @param output The file the records are in; undefined for standard output.
+   */
+  interruptedSummary(interrupted: Interrupted, output: string | undefined): string {
+    const next = this.#files[this.#done]?.path;
+    if (this.#kind === 'rank')
+      return `${interrupted.word}: ${this.#counts()}, ${this.total - this.#done} left. The best are known only at the end.`;
+    if (this.#done === 0 || next === undefined) return `${interrupted.word} before the first image was ${this.#verb}.`;
+    const counts = `${interrupted.word}: ${this.#counts()}, ${this.total - this.#done} left.`;
+    return output === undefined
+      ? `${counts} Every line written is complete; go on from ${next}.`
+      : `${counts} Every line in ${output} is complete; go on from ${next} with another --output.`;
+  }
+
+  get #verb(): string {
+    return VERBS[this.#kind];
+  }
+
+  #counts(): string {
+    const good = this.#done - this.#failed;
+    const counts = `${good} ${good === 1 ? 'image' : 'images'} ${this.#verb}`;
+    return this.#failed === 0 ? counts : `${counts}, ${this.#failed} failed`;
+  }
+}

@@ -1,0 +1,55 @@
+/** Runs a pack on the inputs of a golden record and compares every stage, so that a difference names its stage. */
+import { loadLanguageModel } from '../../language/load-language-model.ts';
+import type { Pack } from '../../pack/model-declaration.ts';
+import type { Compute } from '../../runtime/compute.ts';
+import { ImageEncoder } from '../../vision/image-encoder.ts';
+import type { Golden } from './record.ts';
+import { checkCases, checkConversations, countNotRun } from './cases.ts';
+import { checkMatching } from './matching.ts';
+import { checkConversationPrompts, checkPrompts } from './prompts.ts';
+import type { GoldenReport } from './report.ts';
+import { checkProbes, checkVision, imageTokensByPrompt } from './stages.ts';
+import { ModelTexts } from '../texts/model-texts.ts';
+
+/**
+ * @param tolerance replaces the record's own tolerances (`--atol`)
+ * @throws PackError when the pack cannot be loaded; RangeError when the record is of another model.
+ */
+export async function checkGolden(
+  pack: Pack,
+  golden: Golden,
+  compute: Compute,
+  tolerance?: number,
+): Promise<GoldenReport> {
+  if (pack.declaration.promptFamily === undefined) return checkMatching(pack, golden, compute, tolerance);
+  const hidden = tolerance ?? golden.tolerance.hidden;
+  const logits = tolerance ?? golden.tolerance.logits;
+  const texts = await ModelTexts.load(pack);
+  const encoder = await ImageEncoder.load(pack, compute);
+  try {
+    const language = await loadLanguageModel(pack, compute);
+    try {
+      const model = { encoder, language };
+      const vision = await checkVision(model, golden, hidden);
+      const imageTokensOf = await imageTokensByPrompt(model, golden);
+      const probes = await checkProbes(model, golden, imageTokensOf, { hidden, logits });
+      const score = tolerance ?? golden.tolerance.score;
+      const decoding = await checkCases(language, texts, golden, imageTokensOf, score);
+      const runs = [
+        checkPrompts(golden.prompts, texts),
+        checkConversationPrompts(golden.conversations, texts),
+        ...decoding.runs,
+        ...(await checkConversations(language, texts, golden, imageTokensOf)),
+      ];
+      return {
+        stages: [...vision, ...probes, decoding.scores].filter((stage) => stage !== undefined),
+        runs: runs.filter(({ checked }) => checked > 0),
+        notRun: countNotRun(golden),
+      };
+    } finally {
+      await language.dispose();
+    }
+  } finally {
+    await encoder.dispose();
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * The stages of a language pack against a golden record. Each stage is fed with the reference's own input where the record holds it, so
+ * differences do not pile up; logits come from the whole way, since they are what a user gets.
+ */
+import type { EncoderDecoder } from '../../language/encoder-decoder.ts';
+import type { LanguageModel } from '../../language/language-model.ts';
+import type { ImageEmbeds } from '../../vision/image-embeds.ts';
+import type { ImageEncoder } from '../../vision/image-encoder.ts';
+import type { Golden, GoldenPrompt } from './record.ts';
+import { compareStage, type StageDifference, type StagePair } from './stage-difference.ts';
+
+export type GoldenModel = { encoder: ImageEncoder; language: LanguageModel };
+
+/** Image tokens [Q, d] of an image for a prompt of the record. */
+export type ImageTokensOf = (image: number, prompt: GoldenPrompt) => Promise<Float32Array>;
+
+/** The rows of `pixel_values`, one [3, S, S] per image. @throws RangeError when the record has none. */
+export async function pixelValuesOf(golden: Golden): Promise<Float32Array[]> {
+  const pixelValues = await golden.tensor('pixel_values');
+  if (pixelValues === undefined) throw new RangeError('golden.safetensors holds no pixel_values');
+  const length = pixelValues.length / golden.images.length;
+  return golden.images.map((_, image) => pixelValues.slice(image * length, (image + 1) * length));
+}
+
+/** Compares image embeddings, query outputs and image tokens: once, or for every prompt where the Q-Former reads it. */
+export async function checkVision(
+  { encoder }: GoldenModel,
+  golden: Golden,
+  tolerance: number,
+): Promise<StageDifference[]> {
+  const staged = (await pixelValuesOf(golden)).slice(0, golden.stageImages);
+  const vision: StagePair[] = [];
+  const queries: StagePair[] = [];
+  const projected: StagePair[] = [];
+  const readings = encoder.readsInstruction
+    ? golden.prompts.map(({ qformerIds }, index) => ({ instruction: qformerIds ?? [], prefix: `prompt${index}.` }))
+    : [{ instruction: undefined, prefix: '' }];
+  for (const { instruction, prefix } of readings) {
+    const stages = await encoder.encodeStages(staged, instruction);
+    if (vision.length === 0) vision.push([await golden.tensor('image_embeds'), stages.imageEmbeds]);
+    if (stages.queryOutput !== undefined)
+      queries.push([await golden.tensor(`${prefix}query_output`), stages.queryOutput]);
+    projected.push([await golden.tensor(`${prefix}image_tokens`), stages.imageTokens]);
+  }
+  return [
+    compareStage('vision (image_embeds)', vision, tolerance),
+    compareStage('Q-Former (query_output)', queries, tolerance),
+    compareStage('projection (image_tokens)', projected, tolerance),
+  ].filter((stage) => stage !== undefined);
+}
+
+/** Makes image tokens, embedding each image once and alone, so that the numbers are those of a single image. */
+export async function imageTokensByPrompt({ encoder }: GoldenModel, golden: Golden): Promise<ImageTokensOf> {
+  const embeds: ImageEmbeds[] = [];
+  for (const pixelValues of await pixelValuesOf(golden)) embeds.push(await encoder.embedImages([pixelValues]));
+  const known = new Map<string, Promise<Float32Array>>();
+  const compute = async (image: number, prompt: GoldenPrompt): Promise<Float32Array> => {
+    const imageEmbeds = embeds[image];
+    if (imageEmbeds === undefined) throw new RangeError(`the record has no image ${image}`);
+    const instructions = encoder.readsInstruction ? [prompt.qformerIds ?? []] : undefined;
+    const [imageTokens] = await encoder.imageTokens(imageEmbeds, [0], instructions);
+    if (imageTokens === undefined) throw new RangeError('an image should have image tokens');
+    return imageTokens;
+  };
+  return async (image, prompt) => {
+    const key = `${image}:${encoder.readsInstruction ? (prompt.qformerIds ?? []).join() : ''}`;
+    const tokens = known.get(key) ?? compute(image, prompt);
+    known.set(key, tokens);
+    return tokens;
+  };
+}
+
+/** Compares the prompt's embeddings, the encoder's output where there is one, and the logits of the first and of further steps. */
+export async function checkProbes(
+  { language }: GoldenModel,
+  golden: Golden,
+  imageTokensOf: ImageTokensOf,
+  tolerance: { hidden: number; logits: number },
+): Promise<StageDifference[]> {
+  const { hiddenSize } = language.declaration;
+  const embeds: StagePair[] = [];
+  const encoded: StagePair[] = [];
+  const firstLogits: StagePair[] = [];
+  const stepLogits: StagePair[] = [];
+  for (const { index, image, prompt: promptIndex, forcedIds } of golden.probes) {
+    const prompt = golden.prompts[promptIndex];
+    if (prompt === undefined) throw new RangeError(`probe ${index} names a prompt that is not there`);
+    const row = await embedPrompt(language, prompt, await imageTokensOf(image, prompt));
+    const length = row.length / hiddenSize;
+    embeds.push([await golden.tensor(`probe${index}.inputs_embeds`), row]);
+    if (isEncoderDecoder(language)) {
+      encoded.push([
+        await golden.tensor(`probe${index}.encoder_output`),
+        await language.encode({ embeds: row, length }),
+      ]);
+    }
+    const cache = language.newCache(1, language.positionsNeeded(length, forcedIds.length + 1));
+    const { logits: first, lengths } = await language.prefill(cache, 0, [{ embeds: row, length }]);
+    firstLogits.push([await golden.tensor(`probe${index}.first_logits`), first]);
+    if (forcedIds.length === 0) continue;
+    const steps = new Float32Array((forcedIds.length + 1) * first.length);
+    steps.set(first);
+    for (const [step, id] of forcedIds.entries()) {
+      const logits = await language.step(cache, [id], [(lengths[0] ?? 0) + step]);
+      steps.set(logits, (step + 1) * first.length);
+    }
+    const expected = await golden.tensor(`probe${index}.step_logits`);
+    // Some records end with the logits before the last forced id, others after it.
+    stepLogits.push([expected, steps.subarray(0, expected?.length)]);
+  }
+  return [
+    compareStage('prompt embeddings (inputs_embeds)', embeds, tolerance.hidden),
+    compareStage('encoder (encoder_output)', encoded, tolerance.hidden),
+    compareStage('first logits', firstLogits, tolerance.logits),
+    compareStage('step logits', stepLogits, tolerance.logits),
+  ].filter((stage) => stage !== undefined);
+}
+
+function isEncoderDecoder(language: LanguageModel): language is EncoderDecoder {
+  return language.declaration.kind === 'encoder-decoder';
+}
+
+async function embedPrompt(
+  language: LanguageModel,
+  prompt: GoldenPrompt,
+  imageTokens: Float32Array,
+): Promise<Float32Array> {
+  const parts: Float32Array[] = [];
+  for (const ids of prompt.segmentIds) {
+    if (ids === null) parts.push(imageTokens);
+    else if (ids.length > 0) parts.push(await language.embedTokens(ids));
+  }
+  const embeds = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0)); // [T, d]
+  let filled = 0;
+  for (const part of parts) {
+    embeds.set(part, filled);
+    filled += part.length;
+  }
+  return embeds;
+}

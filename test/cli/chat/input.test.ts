@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { CHAT_HELP, readChatInput } from '../../../src/cli/chat/input.ts';
+
+test.each([
+  ['What is this?', { kind: 'question', question: 'What is this?' }],
+  ['  What is this? ', { kind: 'question', question: 'What is this?' }],
+  [' /etc is a folder?', { kind: 'question', question: '/etc is a folder?' }],
+  ['', { kind: 'nothing' }],
+  ['   ', { kind: 'nothing' }],
+  ['/help', { kind: 'help' }],
+  ['/reset ', { kind: 'reset' }],
+  ['/quit', { kind: 'quit' }],
+  ['/image a b.jpg', { kind: 'image', path: 'a b.jpg' }],
+  ["/image 'a b.jpg' ", { kind: 'image', path: 'a b.jpg' }],
+  ['/save "x.txt"', { kind: 'save', path: 'x.txt' }],
+  ["/save it's.txt", { kind: 'save', path: "it's.txt" }],
+])('%j means %j', (line, expected) => {
+  expect(readChatInput(line)).toEqual(expected);
+});
+
+test.each([
+  ['/images a.jpg', 'there is no command /images. /help lists those that there are.'],
+  ['/', 'there is no command /. /help lists those that there are.'],
+  ['/toString', 'there is no command /toString. /help lists those that there are.'],
+  ['/image', '/image needs the path of a file behind it.'],
+  ['/save ', '/save needs the path of a file behind it.'],
+  ['/reset all', '/reset takes nothing behind it.'],
+])('%j is told to be a mistake', (line, message) => {
+  expect(readChatInput(line)).toEqual({ kind: 'mistake', message });
+});
+
+test.each(['reset', 'image', 'save', 'help', 'quit'])('the help names /%s', (command) => {
+  expect(CHAT_HELP).toContain(`/${command}`);
+  expect(readChatInput(`/${command} x`)).not.toMatchObject({ message: expect.stringContaining('there is no command') });
+});
