@@ -28,6 +28,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   tensor: 0,
   // The docs count it to layer 0; being below the folders of that layer, all of them may throw its errors.
   'errors.ts': -1,
+  'required.ts': -1,
 };
 
 /** Packages with one place that knows them. */
