@@ -1,14 +1,10 @@
 /** How long an answer may and must get: what is typed before what the preset and the prompt family have, within what the model can hold. */
+import { roomForText } from '../../engine/answer-room.ts';
 import { UsageError } from '../../errors.ts';
 import type { ModelDeclaration } from '../../pack/model-declaration.ts';
 import type { PresetSettings } from '../../prompt/preset.ts';
 import type { AnswerLength } from '../../prompt/prompt-family.ts';
-
-/** Tokens that there is room for behind the image. A model with an encoder reads the image there, and writes from the beginning. */
-export function roomForText({ language, numImageTokens }: ModelDeclaration): number {
-  const positions = language?.maxPositionEmbeddings ?? 0;
-  return language?.kind === 'encoder-decoder' ? positions : positions - numImageTokens;
-}
+import { required } from '../../required.ts';
 
 /**
  * @param usual of the preset and the prompt family
@@ -27,7 +23,7 @@ export function resolveLength(
     const whose = typed.maxNewTokens === undefined ? `the ${source} of ${maxNewTokens}` : String(maxNewTokens);
     throw new UsageError(`--min-new-tokens ${minNewTokens} is more than --max-new-tokens, ${whose}.`);
   }
-  const room = roomForText(model);
+  const room = roomForText(required(model.language, 'the language model'), model);
   if (maxNewTokens > room) {
     throw new UsageError(
       `--max-new-tokens ${maxNewTokens}: the model ${model.id} has room for ${room} tokens after the image, prompt included.`,

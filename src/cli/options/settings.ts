@@ -1,12 +1,9 @@
 /** Flags, variables, the model and the machine, turned into settings that leave nothing open. Below this file nobody sees a flag. */
 import { availableParallelism } from 'node:os';
-import { rowsPerAnswer, type AnswerOptions, type LoadOptions } from '../../engine/model.ts';
 import { UsageError } from '../../errors.ts';
-import { rowsForChoices } from '../../language/forced-choices.ts';
-import { bytesPerRow } from '../../language/kv-cache-size.ts';
 import { formatOfFile, type OutputFormat } from '../../output/output-format.ts';
 import type { ModelDeclaration } from '../../pack/model-declaration.ts';
-import { recordsPerImage, type Settings, type Task } from '../../pipeline/settings.ts';
+import type { Settings, Task } from '../../pipeline/settings.ts';
 import type { PresetSettings } from '../../prompt/preset.ts';
 import type { PromptFamily } from '../../prompt/prompt-family.ts';
 import { resolveLength } from './answer-length.ts';
@@ -25,15 +22,6 @@ export type RunOptions = InputOptions &
   OutputOptions &
   DetailOptions &
   Pick<ChoiceOptions, 'scores'>;
-
-/** With more rows than this a step takes longer in proportion: measured, a row of a step costs 0.36 ms among 16, 0.25 among 32 and among 48. */
-const AUTO_BATCH_SIZE = 32;
-
-/** An automatic batch keeps the cache of all rows below this. */
-const AUTO_CACHE_BYTES = 2 ** 29;
-
-/** What a prompt is taken to need when the batch is chosen, before it is tokenized. */
-const USUAL_PROMPT_TOKENS = 32;
 
 /** Each decode may hold a whole photograph in memory, and libvips uses several threads for one. */
 const MOST_DECODERS = 8;
@@ -86,45 +74,6 @@ export function chooseProgress(
   }
   if (options.progress !== 'auto') return options.progress;
   return stderrIsTerminal && env['TERM'] !== 'dumb' ? 'bar' : 'plain';
-}
-
-/**
- * How the model is loaded.
- *
- * @param images How many there are: a batch need not have more places than there are answers to fill them.
- */
-export function chooseLoadOptions(
-  options: ModelOptions,
-  task: Task,
-  images: number,
-  model: ModelDeclaration,
-  decoding: Pick<AnswerOptions, 'maxNewTokens' | 'search'>,
-): LoadOptions {
-  const { language, numImageTokens } = model;
-  const answers = images * recordsPerImage(task);
-  const choices = task.kind === 'ask' ? task.choices : undefined;
-  const rows = choices === undefined ? rowsPerAnswer(decoding) : rowsForChoices(choices.length);
-  const answerTokens = choices === undefined ? decoding.maxNewTokens : mostTokens(choices);
-  const rowBytes =
-    language === undefined
-      ? 0
-      : bytesPerRow({
-          layers: language.numHiddenLayers,
-          heads: language.numKeyValueHeads,
-          headDim: language.headDim,
-          maxLength: numImageTokens + USUAL_PROMPT_TOKENS + answerTokens,
-        });
-  const fitting = Math.max(Math.floor(AUTO_CACHE_BYTES / Math.max(rowBytes * rows, 1)), 1);
-  return {
-    compute: { threads: options.threads ?? availableParallelism() },
-    images,
-    batchSize: options.batchSize === 'auto' ? Math.min(AUTO_BATCH_SIZE, fitting, answers) : options.batchSize,
-  };
-}
-
-/** No token stands for less than a byte, and the end of an answer has few. */
-function mostTokens(choices: readonly string[]): number {
-  return Math.max(...choices.map((choice) => Buffer.byteLength(choice))) + 2;
 }
 
 /**
