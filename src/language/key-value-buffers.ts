@@ -15,6 +15,8 @@ export class KeyValueBuffers {
   readonly #shape: KeyValueShape;
   readonly #buffers: { name: string; data: Float32Array }[] = [];
   #capacity = 0;
+  /** Whether all buffers are as long as `capacity` says: where memory runs out while they grow, some are not. */
+  #isWhole = true;
 
   /** @param side whose positions they are where there are two kinds, as in the names of the graph: past_key_values.N.SIDE.key */
   constructor(shape: KeyValueShape, side?: 'decoder' | 'encoder') {
@@ -36,24 +38,29 @@ export class KeyValueBuffers {
   /**
    * Makes room for rows of this length.
    *
-   * @throws RangeError when it is more than the rows may ever have: a mistake of the loop, which has to end a row before.
+   * @throws RangeError when it is more than the rows may ever have: a mistake of the loop, which has to end a row before; or when memory runs out,
+   * and from then on always.
    */
   reserve(length: number): void {
     const { rows, heads, headDim, maxLength } = this.#shape;
+    this.#requireWhole();
     if (length <= this.#capacity) return;
     if (length > maxLength) throw new RangeError(`a row of ${length} positions in a cache of ${maxLength}`);
     const before = this.#capacity * headDim;
     this.#capacity = Math.min(Math.ceil(length / GROWTH) * GROWTH, maxLength);
     const after = this.#capacity * headDim;
+    this.#isWhole = false;
     for (const buffer of this.#buffers) {
       const grown = new Float32Array(rows * heads * after);
       for (let i = 0; i < rows * heads; i++) grown.set(buffer.data.subarray(i * before, (i + 1) * before), i * after);
       buffer.data = grown;
     }
+    this.#isWhole = true;
   }
 
   /** Rows `first` … `first + count - 1` as inputs of the decoder graph. */
   inputs(first: number, count: number): Record<string, Tensor> {
+    this.#requireWhole();
     const { heads, headDim } = this.#shape;
     const dims = [count, heads, this.#capacity, headDim];
     const entries = this.#buffers.map(({ name, data }) => {
@@ -117,6 +124,10 @@ export class KeyValueBuffers {
         copyFloats(data, (source + start) * headDim, data, (target + start) * headDim, (end - start) * headDim);
       }
     }
+  }
+
+  #requireWhole(): void {
+    if (!this.#isWhole) throw new RangeError('memory ran out while the cache grew, so what its rows hold is lost');
   }
 
   get #rowLength(): number {
