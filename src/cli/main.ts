@@ -10,6 +10,7 @@ import { MinigptError } from '../errors.ts';
 import { ClosedPipe, StreamDestination } from '../output/destination.ts';
 import { addCommands } from './commands.ts';
 import { EXIT } from './exit-codes.ts';
+import { endProcess } from './process-end.ts';
 import { Terminal } from './terminal/terminal.ts';
 
 const SHORT_HELP = `minigpt describes folders of images and answers questions about them, on your own machine.
@@ -48,8 +49,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     fail(error);
   }
-  // A decode that nobody waits for any more must not keep the process: exit as soon as stderr has its text.
-  process.stderr.write('', () => process.exit());
+  await endProcess();
 }
 
 async function buildProgram(

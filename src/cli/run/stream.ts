@@ -75,6 +75,9 @@ export async function runStream<Model extends Closable>(
       run.onReady?.(loaded);
       return loaded;
     });
+    // Without a model the run ends at once, also while its first image is still being decoded.
+    const unusable = new AbortController();
+    model.catch((error: unknown) => unusable.abort(error));
 
     const destination =
       output === undefined ? new StreamDestination(process.stdout, 'standard output') : new FileDestination(output);
@@ -82,7 +85,10 @@ export async function runStream<Model extends Closable>(
     const failuresInResults = toTerminal && process.stderr.isTTY && format === 'text';
     const told = { resultsOnTerminal: toTerminal, failuresInResults, debug };
     try {
-      await deliver(run.outcomes(model, signal), writer, tally, terminal, told);
+      const outcomes = run.outcomes(model, AbortSignal.any([signal, unusable.signal]));
+      const delivered = deliver(outcomes, writer, tally, terminal, told);
+      // A reader may take nothing for as long as it likes; a file takes what it is given.
+      await (output === undefined ? abortable(delivered, signal) : delivered);
     } finally {
       await writer.close();
     }
@@ -101,8 +107,12 @@ export async function runStream<Model extends Closable>(
     if (error instanceof ClosedPipe) return EXIT.ok;
     throw error;
   } finally {
-    await close(loading);
-    interruption.release();
+    const closed = close(loading);
+    // What the model is at cannot be stopped. Who has interrupted the run does not wait for it; who has not may still do so.
+    if (interruption.interrupted === undefined) {
+      interruption.release();
+      await closed;
+    }
   }
 }
 
