@@ -10,10 +10,13 @@ import { BINARY, exitStatus, lastLine, minigpt, placePhoto, records, ROOT, start
 const FIXTURES = join(ROOT, 'test/fixtures');
 
 /** Masks that use each other twice each: 2 to the power of `depth` squares are painted. */
-function maskedSquare(depth: number): string {
-  const square = (mask: number): string => `<rect width="2000" height="2000" mask="url(#m${mask})"/>`;
+function maskedSquares(depth: number): string {
   const masks = Array.from({ length: depth }, (_, n) => `<mask id="m${n}">${square(n + 1)}${square(n + 1)}</mask>`);
   return `<svg xmlns="http://www.w3.org/2000/svg" width="2000" height="2000">${masks.join('')}${square(0)}</svg>`;
+}
+
+function square(mask: number): string {
+  return `<rect width="2000" height="2000" mask="url(#m${mask})"/>`;
 }
 
 /** How long the process may take after its last line; it would be minutes. */
@@ -24,7 +27,7 @@ let folder = '';
 beforeAll(async () => {
   folder = temporaryFolder();
   placePhoto(join(folder, 'a.jpg'));
-  writeFileSync(join(folder, 'stuck.svg'), maskedSquare(24));
+  writeFileSync(join(folder, 'stuck.svg'), maskedSquares(24));
   const { code } = await minigpt(folder, ['models', 'import', join(FIXTURES, 'hf-blip2-itm/model'), '--as', 'tiny']);
   expect(code).toBe(0);
 });
