@@ -69,10 +69,10 @@ test('the file spells its keys as the published configs do', () => {
   }
 });
 
-describe('what bridges vision and language', () => {
-  const withBridge = (readsInstruction: boolean, bridge?: string): string =>
-    JSON.stringify({ ...(JSON.parse(text) as object), reads_instruction: readsInstruction, bridge });
+const withBridge = (readsInstruction: boolean, bridge?: string): string =>
+  JSON.stringify({ ...(JSON.parse(text) as object), reads_instruction: readsInstruction, bridge });
 
+describe('what bridges vision and language', () => {
   test.each(BRIDGES)('is read back as it was written: %s', (bridge) => {
     const written = formatModelDeclaration({ ...declaration, bridge });
     expect(JSON.parse(written)).toMatchObject({ bridge, reads_instruction: bridge === 'instruction' });
