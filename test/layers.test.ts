@@ -128,12 +128,14 @@ describe('refused is', () => {
     ['a runner part in the importer', 'importer/a.ts', "import { a } from '../store/packs.ts';"],
     ['onnxruntime-node outside of runtime', 'language/a.ts', "import type { Tensor } from 'onnxruntime-node';"],
     ['sharp outside of images', 'cli/doctor.ts', "await import('sharp');"],
-    ['onnx-proto outside of the graph builder', 'importer/read/a.ts', "import { onnx } from 'onnx-proto';"],
+    ['protobuf outside of the graph builder', 'importer/read/a.ts', "import { create } from '@bufbuild/protobuf';"],
     ['a part of such a package', 'cli/a.ts', "import a from 'sharp/lib/a.js';"],
     ['a vague name', 'images/utils.ts', ''],
     ['a vague end of a name', 'images/pixel-helpers.ts', ''],
     ['a file of no layer', 'new-folder/a.ts', ''],
     ['a file that is too long', 'images/a.ts', '\n'.repeat(401)],
+    ['a long file whose name alone says generated', 'importer/graph/generated.ts', '\n'.repeat(401)],
+    ['a generated file that leaves its layer', 'importer/graph/generated/a.ts', "import '../../../store/a.ts';"],
   ])('%s', (_, path, text) => {
     expect(violations({ path, text })).toHaveLength(1);
   });
@@ -150,6 +152,7 @@ describe('allowed is', () => {
     ['the importer when the command needs it', 'cli/models/import.ts', "await import('../../importer/import.ts');"],
     ['a package at home', 'runtime/session.ts', "import * as ort from 'onnxruntime-node';"],
     ['a long file at the limit', 'images/a.ts', '\n'.repeat(400)],
+    ['generated code of any length', 'importer/graph/generated/onnx_pb.ts', '\n'.repeat(2000)],
   ])('%s', (_, path, text) => {
     expect(violations({ path, text })).toEqual([]);
   });

@@ -6,12 +6,13 @@
  * original processors do: EXIF orientation and ICC profiles are honoured, because a sideways or oddly coloured photograph is not what
  * the user sees.
  */
-import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
+import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { ImageError } from '../errors.ts';
 import { explainDecodeFailure } from './decode-failure.ts';
 import { formatCount } from './format-count.ts';
 import { isSrgbProfile } from './icc-profile.ts';
 import { readImageBytes } from './image-bytes.ts';
+import { sharp } from './load-sharp.ts';
 import type { RgbImage } from './rgb-image.ts';
 
 // Every image is read once, so remembered operations would only hold memory.

@@ -6,9 +6,11 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type * as Importer from '../../src/importer/import-checkpoint.ts';
 import { encodingThreads } from '../../src/importer/thread-count.ts';
 import { PRECISIONS } from '../../src/pack/model-declaration.ts';
+import { requireFreshBuild } from '../fresh-build.ts';
 
 const FIXTURES = join(import.meta.dirname, '../fixtures');
 const compiled = new URL('../../dist/importer/import-checkpoint.js', import.meta.url);
+requireFreshBuild();
 const { importCheckpoint } = (await import(compiled.href)) as typeof Importer;
 
 const LAVIS = {

@@ -22,10 +22,12 @@ import {
 } from '../../../src/importer/read/weight.ts';
 import { CheckpointWeights } from '../../../src/importer/read/weights.ts';
 import { float32ToFloat16 } from '../../../src/tensor/float16.ts';
+import { requireFreshBuild } from '../../fresh-build.ts';
 import { writeSafetensors } from '../write-safetensors.ts';
 import { bellShaped } from './stored-graph.ts';
 
 const ENTRY = new URL('../../../dist/importer/graph/encoding-worker.js', import.meta.url);
+requireFreshBuild();
 const STORAGES: WeightStorage[] = ['fp32', 'fp16', 'int12', 'int8', 'int4'];
 const SHAPE = [260, 256];
 const COUNT = 260 * 256;
