@@ -27,6 +27,11 @@ export function add(g: GraphBuilder, a: Value, b: Value): Value {
   return g.node1('Add', [a, b], { type: a.type, shape: a.shape });
 }
 
+/** Elementwise product of values of one shape. */
+export function multiply(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node1('Mul', [a, b], { type: 'float', shape: a.shape });
+}
+
 /** The two learned vectors of a layer norm. */
 export type NormWeights = { weight: Weight; bias: Weight };
 
@@ -57,9 +62,42 @@ export function skipLayerNorm(
   return { normalized: layerNorm(g, sum, norm, epsilon), sum };
 }
 
-/** `0.5·y·(1 + erf(y/√2))` with `y = x + bias`. */
+/**
+ * RMSNorm (https://arxiv.org/abs/1910.07467), as LLaMA and T5 have it: `x · rsqrt(mean(x²) + epsilon) · weight` over the last axis. No mean, no
+ * bias, statistics in float32.
+ */
+export function rmsNorm(g: GraphBuilder, x: Value, weight: Weight, epsilon: number): Value {
+  return g.node1(
+    'SimplifiedLayerNormalization',
+    [x, g.weight(weight)],
+    { type: 'float', shape: x.shape },
+    { axis: -1, epsilon: { float: epsilon } },
+  );
+}
+
+/** GELU (https://arxiv.org/abs/1606.08415), `0.5·x·(1 + erf(x/√2))`: "gelu". */
+export function erfGelu(g: GraphBuilder, x: Value): Value {
+  return g.node1('Gelu', [x], { type: 'float', shape: x.shape }, {}, MICROSOFT);
+}
+
+/** GELU in its tanh form, `0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))`: "gelu_new". */
+export function tanhGelu(g: GraphBuilder, x: Value): Value {
+  return g.node1('FastGelu', [x], { type: 'float', shape: x.shape }, {}, MICROSOFT);
+}
+
+/** `erfGelu(x + bias)` in one operator. */
 export function biasErfGelu(g: GraphBuilder, x: Value, bias: Weight): Value {
   return g.node1('BiasGelu', [x, g.weight(bias)], { type: 'float', shape: x.shape }, {}, MICROSOFT);
+}
+
+/** `tanhGelu(x + bias)` in one operator. */
+export function biasTanhGelu(g: GraphBuilder, x: Value, bias: Weight): Value {
+  return g.node1('FastGelu', [x, g.weight(bias)], { type: 'float', shape: x.shape }, {}, MICROSOFT);
+}
+
+/** SiLU, `x·sigmoid(x)`: ONNX Runtime's QuickGelu with factor 1. */
+export function silu(g: GraphBuilder, x: Value): Value {
+  return g.node1('QuickGelu', [x], { type: 'float', shape: x.shape }, { alpha: { float: 1 } }, MICROSOFT);
 }
 
 export function relu(g: GraphBuilder, x: Value): Value {

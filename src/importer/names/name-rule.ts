@@ -8,6 +8,11 @@ export type NameRule =
 
 export type Renamed = { name: string } | { unneeded: string };
 
+/** `rename` with these rules. */
+export function renaming(rules: readonly NameRule[]): (name: string) => Renamed | undefined {
+  return (name) => rename(name, rules);
+}
+
 /** What the first matching rule makes of a name; undefined for a name that nobody expects. */
 export function rename(name: string, rules: readonly NameRule[]): Renamed | undefined {
   for (const rule of rules) {

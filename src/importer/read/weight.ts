@@ -3,6 +3,7 @@
  *
  * Weights are put together without reading anything: joined, cut, reordered, summed. Memory stays at a few pieces, whatever the size.
  */
+import { required } from '../../required.ts';
 import { dtypeBytes, type Dtype } from '../../tensor/dtype.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../../tensor/float16.ts';
 
@@ -34,6 +35,11 @@ export type Weight = {
 /** Elements of a tensor of this shape. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
+}
+
+/** Size of the first axis. */
+export function rowsOf({ name, shape }: Weight): number {
+  return required(shape[0], `the first axis of ${name}`);
 }
 
 /** A range of elements in row-major order. */
@@ -76,7 +82,7 @@ export function concatRows(...weights: readonly [Weight, ...Weight[]]): Weight {
   const [first] = weights;
   return {
     name: weights.map((weight) => weight.name).join('+'),
-    shape: [weights.reduce((rows, weight) => rows + (weight.shape[0] ?? 0), 0), ...first.shape.slice(1)],
+    shape: [weights.reduce((rows, weight) => rows + rowsOf(weight), 0), ...first.shape.slice(1)],
     dtype: weights.map((weight) => weight.dtype).reduce(widest),
     async read(start, count) {
       const values = new Float32Array(count);
@@ -174,6 +180,9 @@ export function sliceRows(weight: Weight, first: number, rows: number): Weight {
     stretches: (start, count) => weight.stretches?.(first * rowLength + start, count),
   };
 }
+
+/** A low-rank adaptation as it was trained: `W + alpha/rank·(B·A)`. */
+export type LoraConfig = { rank: number; alpha: number };
 
 /**
  * `W + scale·(B·A)` in float32: a low-rank adaptation merged into its base (https://arxiv.org/abs/2106.09685).
