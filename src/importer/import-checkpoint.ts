@@ -230,6 +230,7 @@ async function writeFiles(
       files.push({ path, ...(await digestFile(join(directory, path), signal)) });
     files.push(...weights);
     for (const path of tokenizers.files) files.push({ path, ...(await digestFile(join(directory, path), signal)) });
+    // Without threads nothing was hashed on the way.
     const known = (await threads?.digestSources(signal)) ?? new Map<string, FileDigest>();
     return { files, sourceFiles: await digestSources(sources, tokenizers.sources, known, signal) };
   } finally {

@@ -116,8 +116,8 @@ function embedPatches(g: GraphBuilder, weights: WeightCursor, pixelValues: Value
 
 /** Learned positions for this grid; those of another grid are interpolated. */
 function takePositions(weights: WeightCursor, side: number, D: number): Weight {
-  const [, rows = 0] = weights.shapeOf('position_embedding');
-  const isSquare = Number.isInteger(Math.sqrt(rows - 1));
+  const [, rows] = weights.shapeOf('position_embedding');
+  const isSquare = rows !== undefined && Number.isInteger(Math.sqrt(rows - 1));
   const positions = weights.take('position_embedding', [1, isSquare ? rows : side * side + 1, D]);
   return interpolatePositions(positions, side);
 }
@@ -152,7 +152,7 @@ function block(
   const { hiddenSize: D, intermediateSize, numAttentionHeads, layerNormEps } = config;
   const selfAttn = weights.at('self_attn');
   const qkv = linearWithoutBias(g, normalized, selfAttn.take('qkv.weight', [3 * D, D])); // [B, N, 3D]
-  const [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, N, D] each
+  const [query, key, value] = split(g, qkv, 3); // [B, N, D] each
   const attended = attention(g, query, key, value, takeQkvBias(selfAttn, D), numAttentionHeads); // [B, N, D]
   const projected = linearWithoutBias(g, attended, selfAttn.take('projection.weight', [D, D])); // [B, N, D]
   const middle = skipLayerNorm(

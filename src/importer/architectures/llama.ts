@@ -141,10 +141,10 @@ function projectQkv(
   const v = takeProjection(weights, 'v_proj', config);
   if (config.numKeyValueHeads === config.numAttentionHeads) {
     const joined = linearWithoutBias(g, x, concatRows(q, k, v)); // [B, S, 3·H·Dh]
-    const [query, key, value] = split(g, joined, 3) as [Value, Value, Value];
+    const [query, key, value] = split(g, joined, 3);
     return { query, key, value };
   }
-  const [key, value] = split(g, linearWithoutBias(g, x, concatRows(k, v)), 2) as [Value, Value];
+  const [key, value] = split(g, linearWithoutBias(g, x, concatRows(k, v)), 2);
   return { query: linearWithoutBias(g, x, q), key, value };
 }
 

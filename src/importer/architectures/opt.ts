@@ -111,7 +111,7 @@ function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: OptConfig,
     const cache = layerCache(g, n, H, headDim); // [B, H, C, Dh] each
     masks ??= cacheMasks(g, { ...inputs, ...cache }, config);
     const qkv = projectQkv(g, layer.at('self_attn'), normalized, d); // [B, S, 3d]
-    const [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, S, d] each
+    const [query, key, value] = split(g, qkv, 3); // [B, S, d] each
     let attended = cachedAttention(g, n, { query, key, value, ...cache }, masks, config); // [B, S, d]
     if (isLast) {
       attended = positionOfEachRow(g, attended, inputs.logitPositions); // [B, d]
@@ -124,11 +124,7 @@ function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: OptConfig,
 }
 
 function projectQkv(g: GraphBuilder, weights: WeightCursor, x: Value, d: number): Value {
-  const [q, k, v] = ['q_proj', 'k_proj', 'v_proj'].map((name) => weights.at(name)) as [
-    WeightCursor,
-    WeightCursor,
-    WeightCursor,
-  ];
+  const [q, k, v] = [weights.at('q_proj'), weights.at('k_proj'), weights.at('v_proj')];
   const weight = concatRows(q.take('weight', [d, d]), k.take('weight', [d, d]), v.take('weight', [d, d]));
   return linear(g, x, weight, concatRows(q.take('bias', [d]), k.take('bias', [d]), v.take('bias', [d]))); // [B, S, 3d]
 }

@@ -165,7 +165,7 @@ function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: PhiConfig)
     const qkv = linear(g, normalized, takeQkvWeight(selfAttn, config), takeQkvBias(selfAttn, config)); // [B, S, 3d]
     const cache = layerCache(g, n, H, headDim); // [B, H, C, Dh] each
     masks ??= cacheMasks(g, { ...inputs, ...cache }, config);
-    let [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, S, d] each
+    let [query, key, value] = split(g, qkv, 3); // [B, S, d] each
     if (hasTinyGptVNorms) {
       query = normalizeHeads(g, selfAttn, 'q_layernorm', query, config); // [B, S, d]
       key = normalizeHeads(g, selfAttn, 'k_layernorm', key, config); // [B, S, d]
@@ -252,12 +252,8 @@ function joinQkv(
   if (weights.has(`Wqkv.${part}`)) return weights.take(`Wqkv.${part}`, joined);
   if (weights.has(`query_key_value.${part}`))
     return reorderRows(weights.take(`query_key_value.${part}`, joined), fromPerHead(config), 'by-role');
-  const [q, k, v] = ['q_proj', 'k_proj', 'v_proj'].map((name) => weights.take(`${name}.${part}`, single)) as [
-    Weight,
-    Weight,
-    Weight,
-  ];
-  return concatRows(q, k, v);
+  const take = (name: string): Weight => weights.take(`${name}.${part}`, single);
+  return concatRows(take('q_proj'), take('k_proj'), take('v_proj'));
 }
 
 /** Where each row of [role, head, feature] stands in [head, role, feature]. */

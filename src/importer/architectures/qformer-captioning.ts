@@ -122,7 +122,7 @@ export function buildItgDecoder(
 
   for (const [n, { attention, textFeedForward }] of weights.layers.entries()) {
     const qkv = linear(g, hidden, attention.qkvWeight, attention.qkvBias); // [B, S, 3D]
-    const [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, S, D] each
+    const [query, key, value] = split(g, qkv, 3); // [B, S, D] each
     const cache = layerCache(g, n, H, D / H); // [B, H, C, Dh] each
     masks ??= cacheMasks(g, { ...inputs, ...cache }, heads);
     let attended = cachedAttention(g, n, { query, key, value, ...cache }, masks, heads); // [B, S, D]

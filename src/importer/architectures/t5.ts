@@ -10,6 +10,7 @@
  * size, F feed-forward size, V vocabulary rows.
  */
 import type { ObjectReader } from '../../pack/object-reader.ts';
+import { required } from '../../required.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import {
   add,
@@ -117,9 +118,10 @@ function readT5Config(config: ObjectReader): T5Config {
 function readFeedForward(config: ObjectReader): { denseActFn: Activation; isGated: boolean } {
   const words = ACTIVATION_NAMES.flatMap((name) => [name, `gated-${name}`] as const);
   const word = config.has('feed_forward_proj') ? config.oneOf('feed_forward_proj', words) : 'relu';
-  const named = word === 'gated-gelu' ? 'gelu_new' : ACTIVATION_NAMES.find((name) => word.endsWith(name));
+  const named = ACTIVATION_NAMES.find((name) => word.endsWith(name));
+  const ofWord = word === 'gated-gelu' ? 'gelu_new' : required(named, 'an activation for each word');
   return {
-    denseActFn: config.has('dense_act_fn') ? config.oneOf('dense_act_fn', ACTIVATION_NAMES) : (named ?? 'relu'),
+    denseActFn: config.has('dense_act_fn') ? config.oneOf('dense_act_fn', ACTIVATION_NAMES) : ofWord,
     isGated: flag(config, 'is_gated_act', word.startsWith('gated-')),
   };
 }
@@ -248,7 +250,6 @@ function projectQkv(
   const take = (name: string): Weight => weights.take(name, [H * Dk, d]);
   const qkv = linearWithoutBias(g, x, concatRows(take('q.weight'), take('k.weight'), take('v.weight'))); // [B, S, 3·H·Dk]
   const [query, key, value] = split(g, qkv, 3); // [B, S, H·Dk]
-  if (query === undefined || key === undefined || value === undefined) throw new RangeError('Split has three results');
   return { query, key, value };
 }
 

@@ -7,7 +7,7 @@
  *
  * Shapes: B rows, S positions, d hidden size, K inputs and N outputs of a linear layer.
  */
-import type { Weight } from '../read/weight.ts';
+import { sizeOfAxis, type Weight } from '../read/weight.ts';
 import { GraphBuilder, MICROSOFT } from './builder.ts';
 import { matrixProduct } from './linear.ts';
 import type { Dim, Value } from './value.ts';
@@ -104,18 +104,17 @@ export function relu(g: GraphBuilder, x: Value): Value {
   return g.node1('Relu', [x], { type: 'float', shape: x.shape, nonNegative: true });
 }
 
+type Parts = { 2: [Value, Value]; 3: [Value, Value, Value] };
+
 /** Cuts the last axis into equal parts. */
-export function split(g: GraphBuilder, x: Value, parts: number): Value[] {
+export function split<Count extends keyof Parts>(g: GraphBuilder, x: Value, parts: Count): Parts[Count] {
   const last = x.shape.at(-1);
   if (typeof last !== 'number' || last % parts !== 0)
     throw new RangeError(`[${x.shape.join(', ')}] does not split into ${parts}`);
   const result = { type: x.type, shape: [...x.shape.slice(0, -1), last / parts] };
-  return g.node(
-    'Split',
-    [x],
-    Array.from({ length: parts }, () => result),
-    { axis: -1, num_outputs: parts },
-  );
+  const results = Array.from({ length: parts }, () => result);
+  // A node has as many results as are asked for.
+  return g.node('Split', [x], results, { axis: -1, num_outputs: parts }) as Parts[Count];
 }
 
 /**
@@ -149,7 +148,7 @@ export function reshape(g: GraphBuilder, x: Value, shape: readonly number[], res
 }
 
 export function transpose(g: GraphBuilder, x: Value, permutation: readonly number[]): Value {
-  const shape = permutation.map((axis) => x.shape[axis] ?? 0);
+  const shape = permutation.map((axis) => sizeOfAxis(x, axis));
   return g.node1('Transpose', [x], { type: x.type, shape }, { perm: permutation });
 }
 
@@ -165,12 +164,12 @@ export function repeatForBatch(g: GraphBuilder, x: Value, like: Value): Value {
   const batch = g.node1('Shape', [like], { type: 'int64', shape: [1] }, { start: 0, end: 1 });
   const ones = g.int64(x.shape.slice(1).map(() => 1));
   const shape = concat(g, [batch, ones], 0, x.shape.length);
-  return g.node1('Expand', [x, shape], { type: x.type, shape: x.shape.with(0, like.shape[0] ?? 'B') });
+  return g.node1('Expand', [x, shape], { type: x.type, shape: x.shape.with(0, sizeOfAxis(like, 0)) });
 }
 
 /** One position of each row: x [B, S, d], positions int64 [B] -> [B, d]. */
 export function positionOfEachRow(g: GraphBuilder, x: Value, positions: Value): Value {
-  const [batch = 'B', , width = 0] = x.shape;
+  const batch = sizeOfAxis(x, 0);
   const indices = reshape(g, positions, [-1, 1], [batch, 1]);
-  return g.node1('GatherND', [x, indices], { type: x.type, shape: [batch, width] }, { batch_dims: 1 });
+  return g.node1('GatherND', [x, indices], { type: x.type, shape: [batch, sizeOfAxis(x, 2)] }, { batch_dims: 1 });
 }

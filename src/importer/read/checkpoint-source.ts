@@ -88,7 +88,7 @@ export class CheckpointSource {
 
   /**
    * The settings that a training run wrote beside its weights (`config.model` of the checkpoints of LAVIS, MiniGPT-4 and TinyGPT-V), as
-   * plain data; empty where there are none.
+   * plain data; empty where a source has none, as most have none.
    */
   get trainingSettings(): ObjectReader {
     const settings = this.#files.flatMap((file) => (file instanceof TorchFile ? [file.settings] : []));

@@ -104,6 +104,7 @@ function requireLittleEndian(file: FileBytes, machine: PickleValue): void {
 /** Storages as the pickle speaks of them; where they lie is not known yet. */
 function storageFinder(file: FileBytes, storages: Map<string, TorchStorage>): StorageFinder {
   return (key, dtype, elements) => {
+    // The first tensor that looks at a storage makes it known.
     const storage = storages.get(key) ?? new TorchStorage(key, dtype, elements);
     if (storage.dtype !== dtype || storage.elements !== elements) {
       throw file.refusal(

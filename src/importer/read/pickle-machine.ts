@@ -208,7 +208,7 @@ class PickleMachine {
     }
   }
 
-  /** The depth below which the stack belongs to the last mark. */
+  /** The depth from which on the stack belongs to the last mark; without a mark that is the whole stack. */
   get #floor(): number {
     return this.#marks.at(-1) ?? 0;
   }

@@ -37,9 +37,14 @@ export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** Size of the first axis. */
-export function rowsOf({ name, shape }: Weight): number {
-  return required(shape[0], `the first axis of ${name}`);
+/** Size of one axis of a weight, or of a value in a graph. @throws RangeError where it has fewer axes. */
+export function sizeOfAxis<Size>({ name, shape }: { name: string; shape: readonly Size[] }, axis: number): Size {
+  return required(shape[axis], `axis ${axis} of ${name} [${shape.join(', ')}]`);
+}
+
+/** Size of the first axis. @throws RangeError for a single number. */
+export function rowsOf(weight: Weight): number {
+  return sizeOfAxis(weight, 0);
 }
 
 /** A range of elements in row-major order. */
@@ -190,8 +195,8 @@ export type LoraConfig = { rank: number; alpha: number };
  * @param weight W [N, K] @param loraA A [r, K] @param loraB B [N, r]
  */
 export function mergeLora(weight: Weight, loraA: Weight, loraB: Weight, scale: number): Weight {
-  const [, inputs = 0] = weight.shape;
-  const [rank = 0] = loraA.shape;
+  const inputs = sizeOfAxis(weight, 1);
+  const rank = rowsOf(loraA);
   let factors: Promise<[Float32Array, Float32Array]> | undefined;
   return {
     name: `${weight.name}+lora`,
