@@ -107,7 +107,7 @@ async function importSources(
 ): Promise<ModelDeclaration> {
   const { precision, id } = options;
   const family = options.family ?? recognizeFamily(sources);
-  const { bridge, promptFamily } = FAMILY_TRAITS[family];
+  const { language, bridge, promptFamily } = FAMILY_TRAITS[family];
   const override = await readOverride(sources, options.config);
   const overlay = layOver(sources, family);
   const config = resolveConfig(sources, overlay.tensors, family, override);
@@ -120,7 +120,13 @@ async function importSources(
     deltas: overlay.deltas,
   });
   const built = buildGraphs(weights, external, bridge, config, precision);
-  const leftOver = explainLeftOver(weights, overlay, config.vision.numHiddenLayers, options.allowUnused === true);
+  const visionLayers = config.vision.numHiddenLayers;
+  const leftOver = explainLeftOver(
+    weights,
+    overlay,
+    (name) => unneededReason(name, visionLayers, language?.architecture.leftOver),
+    options.allowUnused === true,
+  );
   const { totalBytes: weightBytes } = external;
   await options.onPlan?.({ family, precision, weightBytes, tensorsUsed: weights.used.length, leftOver });
 
@@ -182,7 +188,7 @@ async function readImage(sources: readonly RoledSource[], config: ModelConfig): 
 function explainLeftOver(
   weights: CheckpointWeights,
   overlay: Overlay,
-  visionLayers: number,
+  reasonFor: (name: string) => string | undefined,
   allowUnused: boolean,
 ): LeftOverTensor[] {
   const leftOver: LeftOverTensor[] = [];
@@ -196,7 +202,7 @@ function explainLeftOver(
     leftOver.push({ name, file, shape, reason: reason ?? 'unknown, left out as asked' });
   };
   for (const { tensor, reason } of overlay.unneeded) add(tensor, reason);
-  for (const [name, tensor] of weights.leftOver) add(tensor, unneededReason(name, visionLayers));
+  for (const [name, tensor] of weights.leftOver) add(tensor, reasonFor(name));
   for (const tensor of overlay.unknown) add(tensor, undefined);
   return leftOver;
 }

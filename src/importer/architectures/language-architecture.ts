@@ -3,7 +3,7 @@
  * and what the decoding loop is told of it. Each architecture is a file with such an entry, and `language-architectures.ts` lists them.
  */
 import type { GraphBuilder } from '../graph/builder.ts';
-import type { NameRule } from '../names/name-rule.ts';
+import type { NameRule, UnneededRule } from '../names/name-rule.ts';
 import type { LanguageDeclaration } from '../../pack/model-declaration.ts';
 import type { ObjectReader } from '../../pack/object-reader.ts';
 import { rowsOf, type Weight } from '../read/weight.ts';
@@ -17,6 +17,8 @@ export type LanguageArchitecture = {
   modelTypes: readonly string[];
   /** What makes our names, which begin with `language_model`, of those that tensors have in a folder of the language model's own. */
   names: readonly NameRule[];
+  /** Tensors, by our names, that the graphs leave over and do not miss. */
+  leftOver: readonly UnneededRule[];
   /** End ids of a config.json that leaves them out: the default of transformers' config class. */
   defaultEosTokenIds: readonly number[];
 };
@@ -81,6 +83,12 @@ export function declareDecoder(config: Omit<LanguageSizes, 'kind' | 'decoderStar
 
 /** The rule for an output head beside the model. */
 export const HEAD_NAME: NameRule = { pattern: /^lm_head\.(weight|bias)$/, name: 'language_model.lm_head.$1' };
+
+/** An output head that is stored although it is tied to the token embeddings. */
+export const TIED_HEAD: UnneededRule = {
+  pattern: /^language_model\.lm_head\.weight$/,
+  unneeded: 'the output head, tied to the token embeddings',
+};
 
 /** Frequencies that some files keep, and that follow from the config. */
 export const ROTARY_BUFFER: NameRule = {

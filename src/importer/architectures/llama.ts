@@ -14,7 +14,13 @@ import type { Value } from '../graph/value.ts';
 import { concatRows, mergeLora, type LoraConfig, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
 import { attentionHeads, flag, integer, number, requireValue, ropeTheta } from './config-keys.ts';
-import { declareDecoder, HEAD_NAME, ROTARY_BUFFER, type BuildableArchitecture } from './language-architecture.ts';
+import {
+  declareDecoder,
+  HEAD_NAME,
+  ROTARY_BUFFER,
+  TIED_HEAD,
+  type BuildableArchitecture,
+} from './language-architecture.ts';
 
 export const LLAMA: BuildableArchitecture<LlamaConfig> = {
   name: 'llama',
@@ -24,6 +30,7 @@ export const LLAMA: BuildableArchitecture<LlamaConfig> = {
     { pattern: /^model\.(embed_tokens|layers|norm)\./, name: 'language_model.model.$1.' },
     HEAD_NAME,
   ],
+  leftOver: [TIED_HEAD],
   defaultEosTokenIds: [2],
   readConfig: readLlamaConfig,
   declare: declareDecoder,

@@ -23,7 +23,7 @@ import type { Value } from '../graph/value.ts';
 import { concatRows, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
 import { attentionHeads, integer, requireValue } from './config-keys.ts';
-import { declareDecoder, HEAD_NAME, type BuildableArchitecture } from './language-architecture.ts';
+import { declareDecoder, HEAD_NAME, TIED_HEAD, type BuildableArchitecture } from './language-architecture.ts';
 
 /** Learned position p stands in row p + 2 of its table: rows 0 and 1 are left over from fairseq's padding. */
 const POSITION_OFFSET = 2;
@@ -37,6 +37,7 @@ export const OPT: BuildableArchitecture<OptConfig> = {
     { pattern: /^(?:model\.)?decoder\./, name: 'language_model.model.decoder.' },
     HEAD_NAME,
   ],
+  leftOver: [TIED_HEAD],
   defaultEosTokenIds: [2],
   readConfig: readOptConfig,
   declare: declareDecoder,

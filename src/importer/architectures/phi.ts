@@ -50,6 +50,7 @@ export const PHI: BuildableArchitecture<PhiConfig> = {
     { pattern: /^lm_head\.ln\./, name: 'language_model.model.final_layernorm.' },
     { pattern: /^lm_head\.linear\./, name: 'language_model.lm_head.' },
   ],
+  leftOver: [],
   defaultEosTokenIds: [2],
   readConfig: readPhiConfig,
   declare: declareDecoder,

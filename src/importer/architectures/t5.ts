@@ -31,7 +31,7 @@ import { ONNX_TYPES, type Value } from '../graph/value.ts';
 import { concatRows, rowsOf, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
 import { flag, integer, number } from './config-keys.ts';
-import { HEAD_NAME, type BuildableArchitecture } from './language-architecture.ts';
+import { HEAD_NAME, TIED_HEAD, type BuildableArchitecture } from './language-architecture.ts';
 
 /** Activations of the feed-forward part, by the names that configs have for them. */
 const ACTIVATIONS = { gelu: erfGelu, gelu_new: tanhGelu, relu, silu } as const;
@@ -45,6 +45,13 @@ export const T5: BuildableArchitecture<T5Config> = {
   name: 't5',
   modelTypes: ['t5'],
   names: [{ pattern: /^(shared|encoder|decoder)\./, name: 'language_model.$1.' }, HEAD_NAME],
+  leftOver: [
+    TIED_HEAD,
+    {
+      pattern: /^language_model\.(encoder|decoder)\.embed_tokens\.weight$/,
+      unneeded: 'a copy of the shared token embeddings',
+    },
+  ],
   defaultEosTokenIds: [1],
   readConfig: readT5Config,
   declare: ({ dModel, numDecoderLayers, numHeads, dKv, decoderStartTokenId }) => ({

@@ -8,6 +8,18 @@ import { lavisNames } from '../names/lavis.ts';
 import { renaming } from '../names/name-rule.ts';
 import { familyLanguage, type FamilyTraits } from './family-traits.ts';
 
+/**
+ * How LAVIS names what it trained.
+ *
+ * @param language what the names of language model and projection begin with; without it, the family has neither
+ */
+export function lavisParts(language?: string): Pick<FamilyTraits, 'projection' | 'renamePart'> {
+  return {
+    projection: language === undefined ? undefined : `${language}_proj`,
+    renamePart: renaming(lavisNames(language)),
+  };
+}
+
 const LAVIS_FILE = 'the blip2_pretrained_… file of LAVIS, or the whole Hugging Face repository';
 
 /** LAVIS computes Flan-T5 with the exact GELU instead of its published activation. The configs of whole models say so themselves. */
@@ -23,8 +35,7 @@ export const BLIP2_OPT: FamilyTraits = {
   promptFamily: 'blip2',
   imageSize: 224,
   wholeModel: { modelType: 'blip-2' },
-  projection: 'opt_proj',
-  renamePart: renaming(lavisNames('opt')),
+  ...lavisParts('opt'),
   // A line feed. Only whole models say it in their config.
   endToken: 'Ċ',
   published: {
@@ -39,8 +50,7 @@ export const BLIP2_T5: FamilyTraits = {
   promptFamily: 'blip2',
   imageSize: 224,
   wholeModel: { modelType: 'blip-2' },
-  projection: 't5_proj',
-  renamePart: renaming(lavisNames('t5')),
+  ...lavisParts('t5'),
   published: { languageModel: FLAN_T5_SOURCE, trainedParts: LAVIS_FILE },
 };
 
@@ -50,8 +60,7 @@ export const BLIP2_ITM: FamilyTraits = {
   promptFamily: undefined,
   imageSize: 224,
   wholeModel: { modelType: 'blip-2', architecture: 'Blip2ForImageTextRetrieval' },
-  projection: undefined,
+  ...lavisParts(),
   isMadeOf: ({ language, has }) => language === undefined && has(/^itm_head\./),
-  renamePart: renaming(lavisNames()),
   published: { trainedParts: 'blip2_pretrained.pth of LAVIS, or Salesforce/blip2-itm-vit-g on the Hugging Face hub' },
 };

@@ -1,8 +1,6 @@
 /** InstructBLIP (https://arxiv.org/abs/2305.06500), whose Q-Former reads the instruction; published as BLIP-2 is. */
 import { LLAMA } from '../architectures/llama.ts';
-import { lavisNames } from '../names/lavis.ts';
-import { renaming } from '../names/name-rule.ts';
-import { FLAN_T5_SOURCE, LAVIS_FLAN_T5 } from './blip2.ts';
+import { FLAN_T5_SOURCE, LAVIS_FLAN_T5, lavisParts } from './blip2.ts';
 import { familyLanguage, type FamilyTraits } from './family-traits.ts';
 
 export const INSTRUCTBLIP_T5: FamilyTraits = {
@@ -11,10 +9,9 @@ export const INSTRUCTBLIP_T5: FamilyTraits = {
   promptFamily: 'instructblip',
   imageSize: 224,
   wholeModel: { modelType: 'instructblip' },
-  projection: 't5_proj',
+  ...lavisParts('t5'),
   // BLIP-2's files with this projection hold no text embeddings, or those of the first stage with its matching heads.
   isMadeOf: ({ has }) => has(/^Qformer\.bert\.embeddings\.word_embeddings\./) && !has(/^itm_head\./),
-  renamePart: renaming(lavisNames('t5')),
   published: {
     languageModel: FLAN_T5_SOURCE,
     trainedParts: 'the instruct_blip_… file of LAVIS, or the whole Hugging Face repository',
@@ -27,8 +24,7 @@ export const INSTRUCTBLIP_VICUNA: FamilyTraits = {
   promptFamily: 'instructblip',
   imageSize: 224,
   wholeModel: { modelType: 'instructblip' },
-  projection: 'llm_proj',
-  renamePart: renaming(lavisNames('llm')),
+  ...lavisParts('llm'),
   // LAVIS set Vicuna's start token to its end token; a whole model says so itself.
   startToken: '</s>',
   published: {

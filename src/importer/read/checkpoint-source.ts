@@ -1,5 +1,5 @@
 /**
- * One source of a checkpoint as a user names it: a folder in the Hugging Face layout, or a single file of weights (spec 8.1).
+ * One source of a checkpoint as a user names it: a folder in the Hugging Face layout, or a single file of weights.
  *
  * A folder holds config.json and weights in one file or in shards, as safetensors or as PyTorch pickles; or only a tokenizer. Shards are
  * named by an index. The index is only a guide to the files: what counts is what they hold, and a tensor that the index promises but no

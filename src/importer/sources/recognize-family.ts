@@ -18,14 +18,19 @@ export function recognizeFamily(sources: readonly RoledSource[]): Family {
     );
   }
   const parts = findParts(sources);
-  const family = findFamily(
-    ({ projection, isMadeOf }) => projection === parts.projection && (isMadeOf === undefined || isMadeOf(parts)),
-  );
+  const family = familyOfParts(parts);
   if (family !== undefined) return family;
   const where = sources.map(({ source }) => source.path).join(', ');
   throw new CheckpointError(
     where,
     `what these hold together makes no known model (${describe(parts)}). Name the family with --family, and see docs/models.md for the sources of each.`,
+  );
+}
+
+/** The first family of which these parts make a model; undefined where they make none. */
+export function familyOfParts(parts: FoundParts): Family | undefined {
+  return findFamily(
+    ({ projection, isMadeOf }) => projection === parts.projection && (isMadeOf === undefined || isMadeOf(parts)),
   );
 }
 
