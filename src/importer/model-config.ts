@@ -7,14 +7,14 @@ import type { Family } from '../pack/model-declaration.ts';
 import { ObjectReader } from '../pack/object-reader.ts';
 import { BRIDGE_ARCHITECTURES } from './architectures/bridges.ts';
 import { integer } from './architectures/config-keys.ts';
-import { readVisionConfig, type VisionConfig } from './architectures/eva-vit.ts';
+import { PATCH_SIZE, readVisionConfig, type VisionConfig } from './architectures/eva-vit.ts';
 import type { LanguagePlan } from './architectures/language-architecture.ts';
 import { readQFormerConfig, type QFormerConfig } from './architectures/qformer-config.ts';
 import { explainMissing, FAMILY_TRAITS } from './families/families.ts';
 import type { FamilyTraits } from './families/family-traits.ts';
 import type { LoraConfig } from './read/weight.ts';
 import type { OpenTensor } from './read/weights.ts';
-import type { RoledSource } from './sources/source-role.ts';
+import { languageSource, type RoledSource } from './sources/source-role.ts';
 
 export type ModelConfig = {
   vision: VisionConfig;
@@ -32,7 +32,6 @@ const NUM_QUERY_TOKENS = 32;
 const TRANSFORMERS_VISION = { imageSize: 224, layerNormEps: 1e-6, postLayerNormEps: 1e-6 };
 /** The originals leave PyTorch's default to the norm after the last block. */
 const ORIGINAL_VISION = { layerNormEps: 1e-6, postLayerNormEps: 1e-5 };
-const PATCH_SIZE = 14;
 
 /**
  * @param override what the user gave as `--config`; its keys are those of Hugging Face's configs
@@ -88,8 +87,8 @@ function readLanguage(
 ): LanguagePlan | undefined {
   const { language, lora } = FAMILY_TRAITS[family];
   if (language === undefined) return undefined;
-  const folder = sources.findLast(({ role }) => role.kind === 'language-model' && !role.isDelta);
-  const ofFolder = folder?.role.kind === 'language-model' ? folder.role.config : undefined;
+  const roled = languageSource(sources);
+  const ofFolder = roled?.role.kind === 'language-model' ? roled.role.config : undefined;
   const section = override.has('text_config') ? override.object('text_config') : whole?.objectOrEmpty('text_config');
   const text = section ?? ofFolder;
   if (text === undefined) {

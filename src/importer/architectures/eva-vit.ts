@@ -26,6 +26,9 @@ import type { WeightCursor } from '../read/weights.ts';
 import { attentionHeads, integer, number } from './config-keys.ts';
 import { interpolatePositions } from './position-interpolation.ts';
 
+/** Side of a patch in pixels, where no config says anything else. */
+export const PATCH_SIZE = 14;
+
 export type VisionConfig = {
   hiddenSize: number;
   intermediateSize: number;
@@ -45,7 +48,8 @@ export type VisionConfig = {
 type VisionDefaults = Pick<VisionConfig, 'imageSize' | 'layerNormEps' | 'postLayerNormEps' | 'mayLackPostLayernorm'>;
 
 /**
- * The sizes of an EVA ViT, in the keys of Hugging Face's vision_config. Hugging Face has one epsilon for all norms, the originals two (`ln_vision_eps` for the last one).
+ * The sizes of an EVA ViT, in the keys of Hugging Face's vision_config. Hugging Face has one epsilon for all norms, the originals two
+ * (`ln_vision_eps` for the last one).
  *
  * @throws the reader's error when a key is mistyped, or asks for a variant of the architecture that is not built.
  */
@@ -60,7 +64,7 @@ export function readVisionConfig(config: ObjectReader, defaults: VisionDefaults)
     numHiddenLayers: integer(config, 'num_hidden_layers', 39),
     numAttentionHeads: attentionHeads(config, 16, hiddenSize),
     imageSize: integer(config, 'image_size', defaults.imageSize),
-    patchSize: integer(config, 'patch_size', 14),
+    patchSize: integer(config, 'patch_size', PATCH_SIZE),
     layerNormEps,
     postLayerNormEps: number(config, 'ln_vision_eps', postDefault),
     mayLackPostLayernorm: defaults.mayLackPostLayernorm,

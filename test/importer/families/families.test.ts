@@ -1,11 +1,12 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, sep } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BRIDGE_ARCHITECTURES } from '../../../src/importer/architectures/bridges.ts';
 import { LANGUAGE_ARCHITECTURES } from '../../../src/importer/architectures/language-architectures.ts';
 import { explainMissing, FAMILY_TRAITS } from '../../../src/importer/families/families.ts';
 import { FAMILIES } from '../../../src/pack/model-declaration.ts';
 
+const SRC = join(import.meta.dirname, '../../../src');
 const families = FAMILIES.map((name) => ({ name, traits: FAMILY_TRAITS[name] }));
 
 test('the families that are imported are those that run', () => {
@@ -36,6 +37,19 @@ describe.each(families)('$name', ({ name, traits }) => {
     for (const tensor of ['query_tokens', 'qformer.layernorm.weight', 'vision_model.post_layernorm.weight'])
       expect(explainMissing(name, tensor)).toContain(published.qformer ?? published.trainedParts);
   });
+});
+
+test('no file of src but the lists and the entries names a family', () => {
+  const lists = ['pack/model-declaration.ts', 'importer/families/'];
+  const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+    .map((path) => path.replaceAll(sep, '/'))
+    .filter((path) => path.endsWith('.ts') && !lists.some((list) => path.startsWith(list)));
+  expect(files.length).toBeGreaterThan(100);
+  const named = files.filter((path) => {
+    const text = readFileSync(join(SRC, path), 'utf8');
+    return FAMILIES.some((name) => text.includes(`'${name}'`));
+  });
+  expect(named).toEqual([]);
 });
 
 test('no two language architectures claim the same model_type', () => {
