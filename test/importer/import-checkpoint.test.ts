@@ -129,7 +129,7 @@ describe('refuses', () => {
 
   test('another language model than it can build', async () => {
     await changeJson('config.json', (config) => (config['text_config'] = { model_type: 'bloom' }));
-    await expect(importSource()).rejects.toThrow(/"blip-2" with a "bloom" language model/);
+    await expect(importSource()).rejects.toThrow(/describes blip-2 with bloom; known are blip-2 \(with opt or t5\)/);
   });
 
   test.each([

@@ -4,7 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type * as Importer from '../../src/importer/import-checkpoint.ts';
-import { encodingThreads } from '../../src/importer/thread-count.ts';
+import { encodingThreads } from '../../src/importer/import-checkpoint.ts';
 import { PRECISIONS } from '../../src/pack/model-declaration.ts';
 import { requireFreshBuild } from '../fresh-build.ts';
 

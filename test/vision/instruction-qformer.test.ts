@@ -2,10 +2,9 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildVisionEncoder } from '../../src/importer/architectures/eva-vit.ts';
+import { buildVisionEncoder, readVisionConfig } from '../../src/importer/architectures/eva-vit.ts';
 import { buildInstructionQFormer } from '../../src/importer/architectures/qformer.ts';
 import { readQFormerConfig } from '../../src/importer/architectures/qformer-config.ts';
-import { readVisionConfig } from '../../src/importer/architectures/vision-config.ts';
 import { HUGGINGFACE_NAMES } from '../../src/importer/names/huggingface.ts';
 import { ObjectReader } from '../../src/pack/object-reader.ts';
 import type { Pack } from '../../src/pack/model-declaration.ts';

@@ -12,12 +12,6 @@ import type { HubSettings } from '../../store/hub/hub-settings.ts';
 import type { ModelSource } from '../../store/known-models.ts';
 import { formatBytes } from '../terminal/byte-size.ts';
 
-/** The models whose config.json says that this program can import them, with the language models inside. */
-const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
-  'blip-2': ['opt', 't5'],
-  instructblip: ['t5', 'llama'],
-};
-
 /** A source that is known to be there, and the way to get it. */
 type Part = {
   /** About how much is to be fetched; infinite where nobody knows. */
@@ -88,7 +82,7 @@ async function inRepository(
   }
   // The hub lists a repository to all, and tells only with the first file that its terms must be accepted.
   await repository.fetch(['config.json'], onFile);
-  if (!isKnown) requireArchitecture(await repository.json('config.json'), name);
+  if (!isKnown) await requireArchitecture(await repository.json('config.json'), name);
   const onPlan = (files: readonly string[]): void => {
     const total = files.reduce((sum, file) => sum + (repository.files.get(file)?.bytes ?? 0), 0);
     say(
@@ -102,17 +96,12 @@ async function inRepository(
 }
 
 /** @throws DownloadError for a model that cannot be imported anyway. */
-function requireArchitecture(config: ObjectReader, repository: string): void {
-  const type = config.has('model_type') ? config.string('model_type') : 'no model_type';
-  const text = config.objectOrEmpty('text_config');
-  const textType = text.has('model_type') ? text.string('model_type') : undefined;
-  const languages = Object.hasOwn(ARCHITECTURES, type) ? ARCHITECTURES[type] : undefined;
-  if (languages !== undefined && (textType === undefined || languages.includes(textType))) return;
-  const known = Object.entries(ARCHITECTURES).map(([name, names]) => `${name} (with ${names.join(' or ')})`);
-  const found = textType === undefined ? type : `${type} with ${textType}`;
+async function requireArchitecture(config: ObjectReader, repository: string): Promise<void> {
+  const { describeConfig, familyOfConfig, knownWholeModels } = await import('../../importer/families/whole-models.ts');
+  if (familyOfConfig(config) !== undefined) return;
   throw new DownloadError(
     repository,
     'wrong-content',
-    `config.json describes ${found}, but this version imports ${known.join(' and ')}. The weights were not fetched.`,
+    `config.json describes ${describeConfig(config)}, but this version imports ${knownWholeModels()}. The weights were not fetched.`,
   );
 }

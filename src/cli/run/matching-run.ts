@@ -10,8 +10,9 @@ import type { Pack } from '../../pack/model-declaration.ts';
 import { decodeFile } from '../../pipeline/bounded-decoder.ts';
 import { matchImages, type MatchSettings } from '../../pipeline/match.ts';
 import { rankImages } from '../../pipeline/rank.ts';
-import { listKnownModels } from '../../store/known-models.ts';
+import type { KnownModel } from '../../store/known-models.ts';
 import { listPacks, resolvePack } from '../../store/packs.ts';
+import { knownMatchingModel } from '../models/known-matching-model.ts';
 import { findImages, type InputOptions } from '../options/input.ts';
 import type { ModelChoiceOptions } from '../options/model.ts';
 import type { OutputOptions } from '../options/output.ts';
@@ -107,12 +108,15 @@ async function tokenize(pack: Pack, texts: readonly string[], terminal: Terminal
 async function requireHeads({ declaration }: Pack): Promise<void> {
   if (hasHeads(declaration)) return;
   const here = (await listPacks()).filter(({ pack }) => pack !== undefined && hasHeads(pack.declaration));
-  const [known] = (await listKnownModels()).filter(({ family }) => family === 'blip2-itm');
   const advice =
-    here.length > 0
-      ? `Choose one that has: --model ${here.map(({ id }) => id).join(', ')}.`
-      : `Choose one that has, such as ${known?.id ?? 'BLIP-2 of the family blip2-itm'}: minigpt models pull ${known?.id ?? 'ID'}`;
-  throw new UsageError(`the model ${declaration.id} has no heads that match images with texts. ${advice}`);
+    here.length > 0 ? `: --model ${here.map(({ id }) => id).join(', ')}.` : adviceToPull(await knownMatchingModel());
+  throw new UsageError(
+    `the model ${declaration.id} has no heads that match images with texts. Choose one that has${advice}`,
+  );
+}
+
+function adviceToPull(known: KnownModel | undefined): string {
+  return known === undefined ? '.' : `, such as ${known.id}: minigpt models pull ${known.id}`;
 }
 
 function hasHeads({ matching }: Pack['declaration']): boolean {

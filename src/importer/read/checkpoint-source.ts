@@ -1,5 +1,5 @@
 /**
- * One source of a checkpoint as a user names it: a folder in the Hugging Face layout, or a single file of weights (spec 8.1).
+ * One source of a checkpoint as a user names it: a folder in the Hugging Face layout, or a single file of weights.
  *
  * A folder holds config.json and weights in one file or in shards, as safetensors or as PyTorch pickles; or only a tokenizer. Shards are
  * named by an index. The index is only a guide to the files: what counts is what they hold, and a tensor that the index promises but no
@@ -88,7 +88,7 @@ export class CheckpointSource {
 
   /**
    * The settings that a training run wrote beside its weights (`config.model` of the checkpoints of LAVIS, MiniGPT-4 and TinyGPT-V), as
-   * plain data; empty where there are none.
+   * plain data; empty where a source has none, as most have none.
    */
   get trainingSettings(): ObjectReader {
     const settings = this.#files.flatMap((file) => (file instanceof TorchFile ? [file.settings] : []));

@@ -1,6 +1,6 @@
 /**
  * The format of `torch.save` before PyTorch 1.6: five pickles one after the other (a magic number, a version, the machine, the object, the
- * keys of its storages), and then the storages, each behind its number of elements (spec 8.3).
+ * keys of its storages), and then the storages, each behind its number of elements. Source: `_legacy_save` in torch/serialization.py.
  *
  * How long a pickle is shows only where it stops, and where a storage lies only after all before it.
  */
@@ -104,6 +104,7 @@ function requireLittleEndian(file: FileBytes, machine: PickleValue): void {
 /** Storages as the pickle speaks of them; where they lie is not known yet. */
 function storageFinder(file: FileBytes, storages: Map<string, TorchStorage>): StorageFinder {
   return (key, dtype, elements) => {
+    // The first tensor that looks at a storage makes it known.
     const storage = storages.get(key) ?? new TorchStorage(key, dtype, elements);
     if (storage.dtype !== dtype || storage.elements !== elements) {
       throw file.refusal(

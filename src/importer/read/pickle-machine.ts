@@ -1,6 +1,6 @@
 /**
  * Reads a pickle without Python: a stack, a memo and a closed list of operations, those that PyTorch's own `weights_only` reader has and a
- * few that protocols 4 and 5 add (spec 8.3). Format: https://github.com/python/cpython/blob/main/Lib/pickletools.py
+ * few that protocols 4 and 5 add. Format: https://github.com/python/cpython/blob/main/Lib/pickletools.py
  *
  * A pickle is a program that may name any function of Python and call it. Here a name is only a name, and what "calling" it means is up to a
  * `PickleMeaning`, which knows a fixed list. Values may be nested as deep as the file likes: nothing in here recurses.
@@ -208,7 +208,7 @@ class PickleMachine {
     }
   }
 
-  /** The depth below which the stack belongs to the last mark. */
+  /** The depth from which on the stack belongs to the last mark; without a mark that is the whole stack. */
   get #floor(): number {
     return this.#marks.at(-1) ?? 0;
   }

@@ -1,5 +1,5 @@
 /**
- * Reads what `torch.save` wrote, `.pth` or `.bin`, without Python and without running anything (spec 8.3).
+ * Reads what `torch.save` wrote, `.pth` or `.bin`, without Python and without running anything.
  *
  * The pickle is read at once, the weights are not: a tensor is a description until somebody reads it, and those of an optimizer are never read.
  */

@@ -1,5 +1,5 @@
 /**
- * What the names, calls and references in a PyTorch pickle mean (spec 8.3): tensors become descriptions, containers become data, other
+ * What the names, calls and references in a PyTorch pickle mean: tensors become descriptions, containers become data, other
  * objects become placeholders. Every function of Python that is "called" here is one of these few, written in TypeScript.
  *
  * Sources: torch/_utils.py, torch/_tensor.py and torch/_weights_only_unpickler.py of https://github.com/pytorch/pytorch.

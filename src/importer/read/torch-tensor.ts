@@ -5,6 +5,7 @@
  * storage. The checks are exact for any integers, those beyond 2^53 included.
  */
 import { CheckpointError } from '../../errors.ts';
+import { required } from '../../required.ts';
 import { dtypeBytes, type Dtype } from '../../tensor/dtype.ts';
 import { quoted } from './quoted.ts';
 import type { TorchStorage } from './torch-storage.ts';
@@ -75,7 +76,10 @@ export class TorchTensor {
     const bytesPerElement = BigInt(dtypeBytes(dtype));
     const stored = BigInt(storage.byteLength) / bytesPerElement;
     const count = sizes.reduce((product, value) => product * value, 1n);
-    const last = sizes.reduce((sum, value, axis) => sum + (value - 1n) * (strides[axis] as bigint), start);
+    const last = sizes.reduce(
+      (sum, value, axis) => sum + (value - 1n) * required(strides[axis], 'a stride for each axis'),
+      start,
+    );
     if (count > 0n && last >= stored) {
       throw refusal(`of shape [${sizes.join(', ')}] reaches to element ${last} of ${stored}`);
     }

@@ -1,5 +1,5 @@
 /**
- * The table of contents of a zip file whose entries are stored as they are, as PyTorch writes it (spec 8.3): where the bytes of each entry lie.
+ * The table of contents of a zip file whose entries are stored as they are, as PyTorch writes it: where the bytes of each entry lie.
  *
  * A tensor is read in place, by its position in the file, so nothing is unpacked. Other programs must see the same archive as we do: what
  * they could read differently (an entry twice, two tables, entries over one another) is refused. Format:

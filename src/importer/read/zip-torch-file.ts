@@ -1,5 +1,6 @@
 /**
- * The format of `torch.save` since PyTorch 1.6: a zip archive with a pickle, `data.pkl`, and one entry of raw bytes per storage (spec 8.3).
+ * The format of `torch.save` since PyTorch 1.6: a zip archive with a pickle, `data.pkl`, and one entry of raw bytes per storage. Source: `_save`
+ * in torch/serialization.py.
  */
 import type { FileBytes } from './file-bytes.ts';
 import { MAX_PICKLE_BYTES, PickleBudget } from './pickle-budget.ts';

@@ -5,6 +5,7 @@
  * Format: https://protobuf.dev/programming-guides/encoding
  */
 import { CheckpointError } from '../../errors.ts';
+import { required } from '../../required.ts';
 
 const VARINT = 0;
 const FIXED64 = 1;
@@ -89,7 +90,7 @@ export function* readProtobufMessage(bytes: Uint8Array, path: string): Generator
   const varint = (): number => {
     let value = 0n;
     for (let index = 0; index < MAX_VARINT_BYTES; index++) {
-      const byte = take(1)[0] ?? 0;
+      const byte = required(take(1)[0], 'a byte');
       value |= BigInt(byte & 0x7f) << BigInt(7 * index);
       // Negative numbers are written as 64-bit two's complement.
       if (byte < 0x80) return Number(BigInt.asIntN(64, value));

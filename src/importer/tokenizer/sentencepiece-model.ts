@@ -16,10 +16,11 @@ export type SentencePieceModel = {
   kind: 'unigram' | 'bpe';
   pieces: readonly Piece[];
   unknownId: number;
-  /** Ids of the pieces that stand for start, end and padding; -1 where there is none. */
-  startId: number;
-  endId: number;
-  padId: number;
+  /** The pieces that stand for unknown text, for start, end and padding; null where there is none. */
+  unknownToken: string;
+  startToken: string | null;
+  endToken: string | null;
+  padToken: string | null;
   byteFallback: boolean;
   /** Character replacements, compiled; empty for the identity. */
   charsmap: Uint8Array;
@@ -93,13 +94,15 @@ export function readSentencePieceModel(bytes: Uint8Array, path: string): Sentenc
     );
   }
   requireCharsmap(charsmap, path);
+  const [unknownId, unknownToken] = unknownPiece(pieces, path);
   return {
     kind,
     pieces,
-    unknownId: unknownPiece(pieces, path),
-    startId: knownId(trainer.startId, pieces),
-    endId: knownId(trainer.endId, pieces),
-    padId: knownId(trainer.padId, pieces),
+    unknownId,
+    unknownToken,
+    startToken: controlToken(trainer.startId, pieces),
+    endToken: controlToken(trainer.endId, pieces),
+    padToken: controlToken(trainer.padId, pieces),
     byteFallback: trainer.byteFallback !== 0,
     charsmap,
     addDummyPrefix: normalizer.addDummyPrefix !== 0,
@@ -129,22 +132,23 @@ function readPiece(field: ProtobufField, id: number, path: string): Piece {
   return { text, score, kind };
 }
 
-function unknownPiece(pieces: readonly Piece[], path: string): number {
+function unknownPiece(pieces: readonly Piece[], path: string): [id: number, text: string] {
   const texts = new Set(pieces.map((piece) => piece.text));
   if (texts.size !== pieces.length) {
     throw new CheckpointError(path, `${pieces.length - texts.size} of the ${pieces.length} pieces stand there twice.`);
   }
-  const found = pieces.flatMap((piece, id) => (piece.kind === 'unknown' ? [id] : []));
-  const [unknownId] = found;
-  if (unknownId === undefined || found.length > 1) {
+  const found = [...pieces.entries()].filter(([, { kind }]) => kind === 'unknown');
+  const [unknown] = found;
+  if (unknown === undefined || found.length > 1) {
     throw new CheckpointError(path, `a model has one piece for unknown text; this one has ${found.length}.`);
   }
-  return unknownId;
+  return [unknown[0], unknown[1].text];
 }
 
 /** The trainer's defaults name pieces even where a model has none of them. */
-function knownId(id: number, pieces: readonly Piece[]): number {
-  return pieces[id]?.kind === 'control' ? id : -1;
+function controlToken(id: number, pieces: readonly Piece[]): string | null {
+  const piece = pieces[id];
+  return piece?.kind === 'control' ? piece.text : null;
 }
 
 /** A compiled map begins with the bytes of its trie, whose units have four; none at all is the identity. */

@@ -31,13 +31,13 @@ const SENTENCEPIECE_FILES = [
  */
 export async function convertTokenizerFolder(
   directory: string,
-  options: TokenizerFolderOptions = {},
+  { startToken: chosen, addedTokens = [] }: TokenizerFolderOptions = {},
 ): Promise<ConvertedTokenizer & { sources: string[] }> {
   const { startToken, addStartToken, ...described } = await readFolderSettings(directory);
-  const settings = { ...described, addedTokens: [...described.addedTokens, ...(options.addedTokens ?? [])] };
+  const settings = { ...described, addedTokens: [...described.addedTokens, ...addedTokens] };
   /** `habit`: whether tokenizers of the kind begin with the start token where the folder does not say. */
   const start = (habit: boolean): string | null | undefined => {
-    if (options.startToken !== undefined) return options.startToken;
+    if (chosen !== undefined) return chosen;
     return (addStartToken ?? habit) ? startToken : null;
   };
 

@@ -227,6 +227,12 @@ describe('what goes wrong', () => {
     expect(top.code).toBe(1);
   });
 
+  test('a model without the heads is refused with one to pull where none is here that has them', async () => {
+    const { stderr, code } = await minigpt(temporaryFolder(), ['match', 'photos', '-t', 'a dog']);
+    expect(lastLine(stderr)).toContain('such as blip2-itm-vit-g: minigpt models pull blip2-itm-vit-g');
+    expect(code).toBe(2);
+  });
+
   test.each([
     [
       ['-t', 'a dog'],

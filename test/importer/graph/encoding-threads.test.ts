@@ -120,7 +120,7 @@ test('files are the same with no thread, one, or three, whichever piece is ready
       external.place({ ...stored(name), name: `${storage}.${name}` }, storage, 'w.data');
     external.place(
       computedWeight(`${storage}.bias`, [7], bellShaped(7, 1)),
-      storage === 'int8' ? 'fp32' : storage,
+      storage === 'int8' || storage === 'int4' ? 'fp32' : storage,
       'w.data',
     );
   }

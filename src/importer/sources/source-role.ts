@@ -1,8 +1,10 @@
-/** What each source of an import is: a whole model, a language model, a file of trained parts, a delta, or a tokenizer alone (spec 8.1). */
-import { CheckpointError } from '../errors.ts';
-import type { ObjectReader } from '../pack/object-reader.ts';
-import { languageArchitecture, type LanguageArchitecture } from './names/language-model.ts';
-import type { CheckpointSource } from './read/checkpoint-source.ts';
+/** What each source of an import is: a whole model, a language model, a file of trained parts, a delta, or a tokenizer alone. */
+import { CheckpointError } from '../../errors.ts';
+import type { ObjectReader } from '../../pack/object-reader.ts';
+import type { LanguageArchitecture } from '../architectures/language-architecture.ts';
+import { architectureOf, LANGUAGE_ARCHITECTURES } from '../architectures/language-architectures.ts';
+import { isWholeModelType, knownWholeModels } from '../families/whole-models.ts';
+import type { CheckpointSource } from '../read/checkpoint-source.ts';
 
 export type SourceRole =
   /** A folder of Hugging Face with the whole model. */
@@ -16,8 +18,15 @@ export type SourceRole =
 
 export type RoledSource = { source: CheckpointSource; role: SourceRole };
 
-/** `model_type` of the folders that hold a whole model. */
-const WHOLE_MODELS = ['blip-2', 'instructblip'];
+export type LanguageSource = RoledSource & { role: Extract<SourceRole, { kind: 'whole-model' | 'language-model' }> };
+
+/** The source that brings the language model and its tokenizer: the last one, unless it is only a difference. */
+export function languageSource(sources: readonly RoledSource[]): LanguageSource | undefined {
+  return sources.findLast(
+    (roled): roled is LanguageSource =>
+      roled.role.kind === 'whole-model' || (roled.role.kind === 'language-model' && !roled.role.isDelta),
+  );
+}
 
 /** @throws CheckpointError for a folder that no architecture knows. */
 export async function roleOf(source: CheckpointSource): Promise<SourceRole> {
@@ -37,12 +46,13 @@ export async function roleOf(source: CheckpointSource): Promise<SourceRole> {
   }
   const config = await source.json('config.json');
   const modelType = config.string('model_type');
-  if (WHOLE_MODELS.includes(modelType)) return { kind: 'whole-model', config };
-  const architecture = languageArchitecture(modelType);
+  if (isWholeModelType(modelType)) return { kind: 'whole-model', config };
+  const architecture = architectureOf(modelType);
   if (architecture === undefined) {
+    const names = LANGUAGE_ARCHITECTURES.map(({ name }) => name);
     throw new CheckpointError(
       source.path,
-      `config.json describes a model of type "${modelType}"; known are ${[...WHOLE_MODELS, 'opt', 't5', 'llama', 'phi'].join(', ')}.`,
+      `config.json describes a model of type "${modelType}"; known are ${knownWholeModels()}, and the language models ${names.join(', ')}.`,
     );
   }
   // Vicuna was published as a difference from LLaMA, under names that say so.
@@ -54,7 +64,7 @@ async function isModelFolder(source: CheckpointSource): Promise<boolean> {
   if (!(await source.has('config.json'))) return false;
   const config = await source.json('config.json');
   const modelType = config.has('model_type') ? config.string('model_type') : '';
-  return WHOLE_MODELS.includes(modelType) || languageArchitecture(modelType) !== undefined;
+  return isWholeModelType(modelType) || architectureOf(modelType) !== undefined;
 }
 
 async function hasTokenizer(source: CheckpointSource): Promise<boolean> {

@@ -1,17 +1,14 @@
 /**
- * Lays the sources of an import over each other in the order given: one table of tensors under our names, in which the last one wins
- * (spec 4.5, 8.1).
+ * Lays the sources of an import over each other in the order given: one table of tensors under our names, in which the last one wins.
  */
-import { CheckpointError } from '../errors.ts';
-import type { Family } from '../pack/model-declaration.ts';
-import { FAMILY_TRAITS, isMinigpt4Like } from './families.ts';
-import { HUGGINGFACE_NAMES } from './names/huggingface.ts';
-import { LANGUAGE_MODEL_NAMES } from './names/language-model.ts';
-import { LAVIS_NAMES } from './names/lavis.ts';
-import { renameMinigpt4 } from './names/minigpt4.ts';
-import { rename, type Renamed } from './names/name-rule.ts';
-import type { StoredTensor } from './read/tensor-file.ts';
-import type { OpenTensor } from './read/weights.ts';
+import { CheckpointError } from '../../errors.ts';
+import type { Family } from '../../pack/model-declaration.ts';
+import { BRIDGE_ARCHITECTURES } from '../architectures/bridges.ts';
+import { FAMILY_TRAITS } from '../families/families.ts';
+import { HUGGINGFACE_NAMES } from '../names/huggingface.ts';
+import { rename, type Renamed } from '../names/name-rule.ts';
+import type { StoredTensor } from '../read/tensor-file.ts';
+import type { OpenTensor } from '../read/weights.ts';
 import type { RoledSource } from './source-role.ts';
 
 export type Overlay = {
@@ -57,9 +54,9 @@ function renameIn({ role }: RoledSource, family: Family, name: string): Renamed 
     case 'whole-model':
       return rename(name, HUGGINGFACE_NAMES);
     case 'language-model':
-      return rename(name, LANGUAGE_MODEL_NAMES[role.architecture]);
+      return rename(name, role.architecture.names);
     case 'trained-parts':
-      return isMinigpt4Like(family) ? renameMinigpt4(name) : rename(name, LAVIS_NAMES);
+      return FAMILY_TRAITS[family].renamePart(name);
     default:
       return undefined;
   }
@@ -68,13 +65,14 @@ function renameIn({ role }: RoledSource, family: Family, name: string): Renamed 
 /** A language model of another architecture, or a Q-Former where the family has none, would be mixed in without a word. */
 function refuseMisplaced({ source, role }: RoledSource, family: Family): void {
   const { language, bridge } = FAMILY_TRAITS[family];
-  if (role.kind === 'language-model' && role.architecture !== language) {
+  if (role.kind === 'language-model' && role.architecture !== language?.architecture) {
+    const needed = language === undefined ? 'has none' : `needs ${language.architecture.name}`;
     throw new CheckpointError(
       source.path,
-      `this is a ${role.architecture} language model, but ${family} ${language === undefined ? 'has none' : `needs ${language}`}.`,
+      `this is a ${role.architecture.name} language model, but ${family} ${needed}.`,
     );
   }
-  if (bridge === 'patches' && source.tensors.has('query_tokens')) {
+  if (!BRIDGE_ARCHITECTURES[bridge].hasQFormer && source.tensors.has('query_tokens')) {
     throw new CheckpointError(source.path, `it holds a Q-Former, and ${family} has none. Leave this source out.`);
   }
 }

@@ -1,16 +1,17 @@
 /**
- * The tokenizers of a pack: as published where there is a tokenizer.json, else converted from the older files (spec 7). The language model's
- * lies in the pack's folder, that of the Q-Former's text in `qformer_tokenizer/`.
+ * The tokenizers of a pack: as published where there is a tokenizer.json, else converted from the older files. The language model's lies in
+ * the pack's folder, that of the Q-Former's text in `qformer_tokenizer/`.
  */
 import { access, copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CheckpointError } from '../errors.ts';
-import type { Family } from '../pack/model-declaration.ts';
-import { FAMILY_TRAITS, isMinigpt4Like } from './families.ts';
-import type { CheckpointSource } from './read/checkpoint-source.ts';
-import type { RoledSource } from './source-role.ts';
-import type { AddedToken } from './tokenizer/converted-tokenizer.ts';
-import { convertTokenizerFolder } from './tokenizer/tokenizer-folder.ts';
+import { CheckpointError } from '../../errors.ts';
+import type { Family } from '../../pack/model-declaration.ts';
+import { BRIDGE_ARCHITECTURES } from '../architectures/bridges.ts';
+import { FAMILY_TRAITS } from '../families/families.ts';
+import type { CheckpointSource } from '../read/checkpoint-source.ts';
+import { languageSource, type LanguageSource, type RoledSource } from '../sources/source-role.ts';
+import type { AddedToken } from './converted-tokenizer.ts';
+import { convertTokenizerFolder } from './tokenizer-folder.ts';
 
 const FILES = ['tokenizer.json', 'tokenizer_config.json'] as const;
 
@@ -33,13 +34,13 @@ export async function writeTokenizers(
   const { language, bridge } = FAMILY_TRAITS[family];
   const written: WrittenTokenizers = { files: [], sources: [] };
   if (language !== undefined) {
-    const folder = languageTokenizerFolder(sources);
-    if (folder === undefined)
+    const roled = languageSource(sources);
+    if (roled === undefined)
       throw missing(sources, "the language model's tokenizer (tokenizer.json or tokenizer.model)");
-    await writeTokenizer(folder, directory, '', conversionOf(family, sources), written);
+    await writeTokenizer(roled.source.path, directory, '', conversionFor(family, roled), written);
   }
-  if (bridge === 'instruction' || bridge === 'matching') {
-    const folder = await qformerTokenizerFolder(sources, bridge === 'matching');
+  if (BRIDGE_ARCHITECTURES[bridge].readsText) {
+    const folder = await qformerTokenizerFolder(sources, language !== undefined);
     if (folder === undefined) throw missing(sources, "the Q-Former's tokenizer (bert-base-uncased with vocab.txt)");
     await mkdir(join(directory, QFORMER_FOLDER));
     await writeTokenizer(
@@ -53,24 +54,16 @@ export async function writeTokenizers(
   return written;
 }
 
-/** The last source that brings a tokenizer for the language model. */
-function languageTokenizerFolder(sources: readonly RoledSource[]): string | undefined {
-  const folder = sources.findLast(
-    ({ role }) => role.kind === 'whole-model' || (role.kind === 'language-model' && !role.isDelta),
-  );
-  return folder?.source.path;
-}
-
 async function qformerTokenizerFolder(
   sources: readonly RoledSource[],
-  isMatching: boolean,
+  hasLanguageModel: boolean,
 ): Promise<string | undefined> {
   for (const { source, role } of sources.toReversed()) {
     if (role.kind === 'tokenizer') return source.path;
     if (role.kind !== 'whole-model') continue;
     if (await hasTokenizer(source, QFORMER_FOLDER)) return join(source.path, QFORMER_FOLDER);
-    // A model that only matches has no other text than the Q-Former's.
-    if (isMatching) return source.path;
+    // Without a language model there is no other text than the Q-Former's.
+    if (!hasLanguageModel) return source.path;
   }
   return undefined;
 }
@@ -86,14 +79,10 @@ type Conversion = {
   prefersModel?: boolean;
 };
 
-/**
- * InstructBLIP's authors set Vicuna's start token to its end token; a whole repository says so itself. MiniGPT-4's read the SentencePiece
- * model, which the tokenizer.json of some copies does not follow.
- */
-function conversionOf(family: Family, sources: readonly RoledSource[]): Conversion {
-  const isWhole = sources.some(({ role }) => role.kind === 'whole-model');
-  if (family === 'instructblip-vicuna' && !isWhole) return { startToken: '</s>' };
-  return { prefersModel: FAMILY_TRAITS[family].language === 'llama' && isMinigpt4Like(family) };
+function conversionFor(family: Family, { role }: LanguageSource): Conversion {
+  const { startToken, prefersSentencePiece } = FAMILY_TRAITS[family];
+  if (startToken !== undefined && role.kind === 'language-model') return { startToken };
+  return { prefersModel: prefersSentencePiece === true };
 }
 
 async function writeTokenizer(

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { erfGelu, tanhGelu } from '../../../src/importer/graph/gelu.ts';
+import { erfGelu, tanhGelu } from '../../../src/importer/graph/operators.ts';
 import { float32Tensor } from '../../../src/runtime/session.ts';
 import { runGraph } from './run-graph.ts';
 

@@ -3,12 +3,12 @@ import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { importCheckpoint, type ImportPlan } from '../../src/importer/import-checkpoint.ts';
-import { SafetensorsFile } from '../../src/importer/read/safetensors.ts';
-import { toFloat32 } from '../../src/tensor/dtype.ts';
-import { writeSafetensors, type TestTensor } from './write-safetensors.ts';
+import { importCheckpoint, type ImportPlan } from '../../../src/importer/import-checkpoint.ts';
+import { SafetensorsFile } from '../../../src/importer/read/safetensors.ts';
+import { toFloat32 } from '../../../src/tensor/dtype.ts';
+import { writeSafetensors, type TestTensor } from '../write-safetensors.ts';
 
-const fixture = (name: string): string => join(import.meta.dirname, '../fixtures', name);
+const fixture = (name: string): string => join(import.meta.dirname, '../../fixtures', name);
 const LLAMA2 = fixture('minigpt4-llama2');
 const PARTS = {
   eva: join(LLAMA2, 'eva_vit_g.pth'),
