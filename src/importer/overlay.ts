@@ -75,6 +75,6 @@ function refuseMisplaced({ source, role }: RoledSource, family: Family): void {
     );
   }
   if (bridge === 'patches' && source.tensors.has('query_tokens')) {
-    throw new CheckpointError(source.path, `it holds a Q-Former, and ${family} has none. Leave this source out.`);
+    throw new CheckpointError(source.path, `it contains a Q-Former, but ${family} has none. Leave this source out.`);
   }
 }

@@ -22,7 +22,6 @@ const UNNEEDED: readonly { pattern: RegExp; reason: string }[] = [
  */
 export function unneededReason(name: string, visionLayers: number): string | undefined {
   const block = /^vision_model\.encoder\.layers\.(\d+)\./.exec(name);
-  if (block !== null && Number(block[1]) >= visionLayers)
-    return 'a block of the image encoder behind the last one used';
+  if (block !== null && Number(block[1]) >= visionLayers) return 'a block of the image encoder after the last one used';
   return UNNEEDED.find(({ pattern }) => pattern.test(name))?.reason;
 }

@@ -113,7 +113,7 @@ function convertT5(model: SentencePieceModel, path: string, options: SentencePie
   if (model.byteFallback)
     throw new CheckpointError(path, 'the model has byte fallback, unlike T5. It is not supported.');
   if (!Number.isSafeInteger(extraIds) || extraIds < 0 || extraIds > MAX_EXTRA_IDS) {
-    throw new CheckpointError(path, `a vocabulary with ${extraIds} extra_ids cannot be; T5 has ${DEFAULT_EXTRA_IDS}.`);
+    throw new CheckpointError(path, `${extraIds} is not a valid number of extra_ids; T5 has ${DEFAULT_EXTRA_IDS}.`);
   }
   const sentinels = Array.from({ length: extraIds }, (_, index) => `<extra_id_${extraIds - 1 - index}>`);
   const entries: [string, number][] = [
@@ -124,7 +124,7 @@ function convertT5(model: SentencePieceModel, path: string, options: SentencePie
   if (vocabulary.size !== entries.length) {
     throw new CheckpointError(
       path,
-      `the pieces hold sentinels such as ${sentinels[0] ?? ''} already; they come twice.`,
+      `the pieces already contain sentinels such as ${sentinels[0] ?? ''}, which would then occur twice.`,
     );
   }
   const added = placeAddedTokens(
