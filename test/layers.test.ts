@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join, sep } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { importsOf, violations } from './layer-rule.ts';
+import { fileCircles, folderCircles, importsOf, violations } from './layer-rule.ts';
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url));
 
@@ -13,6 +13,16 @@ const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
 test('every file of src keeps the layers', () => {
   expect(sources.length).toBeGreaterThan(10);
   expect(sources.flatMap(violations)).toEqual([]);
+});
+
+test('no file of src leads back to itself by what it imports', () => {
+  expect(fileCircles(sources)).toEqual([]);
+});
+
+test('no folder of the importer leads back to itself by what its files import', () => {
+  const importer = sources.filter(({ path }) => path.startsWith('importer/'));
+  expect(new Set(importer.map(({ path }) => dirname(path))).size).toBeGreaterThan(4);
+  expect(folderCircles(importer)).toEqual([]);
 });
 
 test('the imports of src are really seen', () => {
@@ -45,6 +55,61 @@ describe('an import is found when it is', () => {
     const text =
       "/**\n * import { a } from 'a';\n * await import('a')\n */\n// import 'a';\nconst url = import.meta.url;\n";
     expect(importsOf(text)).toEqual([]);
+  });
+});
+
+const files = (texts: Record<string, string>) => Object.entries(texts).map(([path, text]) => ({ path, text }));
+
+describe('a circle', () => {
+  test('of two files is found', () => {
+    const circling = files({ 'a/x.ts': "import { y } from './y.ts';", 'a/y.ts': "import { x } from './x.ts';" });
+    expect(fileCircles(circling)).toEqual(['a/x.ts -> a/y.ts -> a/x.ts']);
+    expect(folderCircles(circling)).toEqual([]);
+  });
+
+  test('of types is one too', () => {
+    const circling = files({ 'a/x.ts': "import { y } from './y.ts';", 'a/y.ts': "import type { X } from './x.ts';" });
+    expect(fileCircles(circling)).toHaveLength(1);
+  });
+
+  test('of a file with itself is found', () => {
+    expect(fileCircles(files({ 'a.ts': "export * from './a.ts';" }))).toEqual(['a.ts -> a.ts']);
+  });
+
+  test('over several files is told by its shortest way', () => {
+    const circling = files({
+      'a.ts': "import './b.ts';",
+      'b.ts': "import './c.ts';\nimport './d.ts';",
+      'c.ts': "import './d.ts';",
+      'd.ts': "import './a.ts';",
+      'e.ts': "import './a.ts';",
+    });
+    expect(fileCircles(circling)).toEqual(['a.ts -> b.ts -> d.ts -> a.ts', 'c.ts -> d.ts -> a.ts -> b.ts -> c.ts']);
+  });
+
+  test('of folders is found where no file is in one', () => {
+    const circling = files({
+      'a/x.ts': "import '../b/y.ts';",
+      'b/y.ts': '',
+      'b/z.ts': "import '../a/w.ts';",
+      'a/w.ts': '',
+    });
+    expect(fileCircles(circling)).toEqual([]);
+    expect(folderCircles(circling)).toEqual(['a -> b -> a']);
+  });
+
+  test('of a folder with one inside it is found', () => {
+    const circling = files({ 'a/x.ts': "import './b/y.ts';", 'a/b/y.ts': "import '../z.ts';", 'a/z.ts': '' });
+    expect(folderCircles(circling)).toEqual(['a -> a/b -> a']);
+  });
+
+  test('is none where something is loaded only when it is needed, or by several', () => {
+    const circling = files({
+      'a.ts': "const y = await import('./b.ts');\nimport './c.ts';",
+      'b.ts': "import './a.ts';\nimport './c.ts';\nimport 'node:path';",
+      'c.ts': '',
+    });
+    expect(fileCircles(circling)).toEqual([]);
   });
 });
 

@@ -1,14 +1,11 @@
 /** What distinguishes the families at import: parts, published constants, and where missing parts are found (spec 0, 8.1). */
+import type { Bridge } from '../pack/bridge.ts';
 import type { Family } from '../pack/model-declaration.ts';
 
 export type FamilyTraits = {
   /** Architecture of the language model; none for packs that only match. */
   language: 'opt' | 't5' | 'llama' | 'phi' | undefined;
-  /**
-   * How image embeddings become image tokens: by queries alone, by queries that read the instruction, with heads for matching, or
-   * without a Q-Former by joining four patches.
-   */
-  bridge: 'queries' | 'instruction' | 'matching' | 'patches';
+  bridge: Bridge;
   /** Name of a file in `prompts/`. */
   promptFamily: string | undefined;
   /** Side of the image where no config and no tensor says anything else. */

@@ -126,7 +126,7 @@ async function importSources(
     precision,
     image,
     numImageTokens: built.numImageTokens,
-    readsInstruction: FAMILY_TRAITS[family].bridge === 'instruction',
+    bridge: FAMILY_TRAITS[family].bridge,
     language: built.language && {
       ...built.language,
       eosTokenIds: await readEosTokenIds(sources, family, built.language.vocabSize, directory),

@@ -1,5 +1,5 @@
 /**
- * What the queries of a Q-Former that writes by itself leave for its text: their keys and values in every layer (ITG, spec 2.2e).
+ * What the queries of a Q-Former that writes by itself leave for its text: their keys and values in every layer (ITG).
  * Computed once per image; they stand where the image tokens of other models stand.
  */
 import { join } from 'node:path';

@@ -90,7 +90,7 @@ describe('with queries that see the image alone', () => {
   });
 
   test('a pack that says it reads the instruction and does not is refused on load', async () => {
-    const wrong = { ...pack, declaration: { ...pack.declaration, readsInstruction: true } };
+    const wrong = { ...pack, declaration: { ...pack.declaration, bridge: 'instruction' as const } };
     await expect(ImageEncoder.load(wrong, { threads: 1 })).rejects.toThrow(PackError);
   });
 });
@@ -106,7 +106,7 @@ test('without a Q-Former there are image tokens and no query output', async () =
     'language_projection.bias': { shape: [64], values: new Float32Array(64) },
   });
   const { weights, close } = await openWeights([...SHARDS, projection], HUGGINGFACE_NAMES);
-  const pack = await writePack({ family: 'minigpt4-llama2', image: squareOf(vision.imageSize) }, (graph) => {
+  const pack = await writePack({ bridge: 'patches', image: squareOf(vision.imageSize) }, (graph) => {
     buildVisionEncoder(graph('vision_encoder'), weights.at('vision_model'), vision);
     buildPatchProjection(graph('qformer'), weights, 17, 64, 64);
   });

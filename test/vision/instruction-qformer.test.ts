@@ -34,7 +34,7 @@ beforeAll(async () => {
   const vision = readVisionConfig(config.object('vision_config'), visionDefaults);
   const qformer = readQFormerConfig(config.object('qformer_config'), vision.hiddenSize);
   const { weights, close } = await openWeights([join(FIXTURE, 'model/model.safetensors')], HUGGINGFACE_NAMES);
-  pack = await writePack({ image: squareOf(vision.imageSize), readsInstruction: true }, (graph) => {
+  pack = await writePack({ image: squareOf(vision.imageSize), bridge: 'instruction' }, (graph) => {
     buildVisionEncoder(graph('vision_encoder'), weights.at('vision_model'), vision);
     buildInstructionQFormer(graph('qformer'), weights, qformer, 8, 17, 64);
   });

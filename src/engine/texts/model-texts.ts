@@ -40,12 +40,12 @@ export class ModelTexts implements WritingTexts {
   /** @throws PackError when a file is missing or damaged, or the pack has no language model. */
   static async load(pack: Pack): Promise<ModelTexts> {
     const { directory, declaration } = pack;
-    const { promptFamily, readsInstruction } = declaration;
+    const { promptFamily, bridge } = declaration;
     if (promptFamily === undefined) throw new PackError(directory, 'this pack has no language model.');
     const [prompts, tokenizer, qformerTokenizer] = await Promise.all([
       loadPromptFamily(promptFamily),
       loadTokenizer(directory),
-      readsInstruction ? loadTokenizer(join(directory, 'qformer_tokenizer')) : undefined,
+      bridge === 'instruction' ? loadTokenizer(join(directory, 'qformer_tokenizer')) : undefined,
     ]);
     return new ModelTexts(prompts, tokenizer, qformerTokenizer, pack);
   }

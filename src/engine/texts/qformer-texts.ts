@@ -1,5 +1,5 @@
 /**
- * The texts of a Q-Former that writes captions by itself (ITG, spec 2.2e): it begins with `[DEC]` and needs no prompt. The reference is
+ * The texts of a Q-Former that writes captions by itself (ITG): it begins with `[DEC]` and needs no prompt. The reference is
  * `generate` of LAVIS' first stage, which takes no text to continue.
  */
 import { join } from 'node:path';

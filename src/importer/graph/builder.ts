@@ -7,7 +7,8 @@
 import onnxProto from 'onnx-proto';
 import type { Precision } from '../../pack/model-declaration.ts';
 import { elementCount, type Weight } from '../read/weight.ts';
-import type { ExternalData, ExternalTensor } from './external-data.ts';
+import type { ExternalData } from './external-data.ts';
+import type { ExternalTensor } from './placed-weight.ts';
 import { storageOf, type WeightUse } from './storage-plan.ts';
 import { gatherStoredRows, storedAsFloat, type StoredWeight } from './stored-weight.ts';
 import { ONNX_TYPES, type Dim, type OnnxType, type Value } from './value.ts';

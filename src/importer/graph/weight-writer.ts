@@ -2,7 +2,7 @@
 import { elementCount } from '../read/weight.ts';
 import type { DigestedFile } from './digested-file.ts';
 import type { EncodedPiece, PartRole, PieceJoiner } from './encoding.ts';
-import type { ExternalTensor, PlacedWeight } from './external-data.ts';
+import type { ExternalTensor, PlacedWeight } from './placed-weight.ts';
 import { encodings } from './weight-storage.ts';
 
 export class WeightWriter {

@@ -27,7 +27,7 @@ import {
   TorchStorage,
   type StorageFinder,
 } from './torch-storage.ts';
-import { TorchTensor } from './torch-tensor.ts';
+import { TorchTensor, type ViewNumbers } from './torch-tensor.ts';
 
 /** Functions that make a tensor of a storage. */
 const TENSOR_BUILDERS = [
@@ -141,14 +141,27 @@ export class TorchMeaning implements PickleMeaning {
   #tensor(path: string, args: readonly PickleValue[]): TorchTensor {
     const [storage, offset, size, stride, , , type] = args;
     if (!(storage instanceof TorchStorage)) throw this.#bad('a tensor has no storage');
-    if (path !== 'torch._utils._rebuild_tensor_v3') {
-      return TorchTensor.of(this.#path, storage, storage.dtype, offset, size, stride);
-    }
+    const view = this.#viewNumbers(storage, { offset, size, stride });
+    if (path !== 'torch._utils._rebuild_tensor_v3') return TorchTensor.of(this.#path, storage, storage.dtype, view);
     if (!(type instanceof PickleName) || !isTorchDtype(type.path)) throw this.#bad('a tensor has no element type');
     const dtype = torchDtype(type.path);
     if (dtype === undefined)
       throw this.#refusal('unsupported-dtype', `a tensor has the type ${type.path}, which no supported model uses.`);
-    return TorchTensor.of(this.#path, storage, dtype, offset, size, stride);
+    return TorchTensor.of(this.#path, storage, dtype, view);
+  }
+
+  #viewNumbers(
+    { key }: TorchStorage,
+    { offset, size, stride }: Record<'offset' | 'size' | 'stride', PickleValue | undefined>,
+  ): ViewNumbers {
+    const [start, sizes, strides] = [integerOf(offset), integersOf(size), integersOf(stride)];
+    if (start === undefined || sizes === undefined || strides === undefined) {
+      throw this.#refusal(
+        'bad-pickle',
+        `a tensor over storage ${quoted(key)} has a shape, strides or an offset that are not integers.`,
+      );
+    }
+    return { offset: start, sizes, strides };
   }
 
   /** `(function, type, arguments, state)`: how a tensor with attributes is written. The attributes are not needed. */
@@ -197,4 +210,15 @@ export class TorchMeaning implements PickleMeaning {
   #refusal(fault: CheckpointFault, message: string): CheckpointError {
     return new CheckpointError(this.#path, message, { fault });
   }
+}
+
+function integersOf(value: PickleValue | undefined): bigint[] | undefined {
+  if (!(value instanceof PickleTuple)) return undefined;
+  const integers = value.items.map(integerOf);
+  return integers.every((integer) => integer !== undefined) ? integers : undefined;
+}
+
+function integerOf(value: PickleValue | undefined): bigint | undefined {
+  if (typeof value === 'bigint') return value;
+  return typeof value === 'number' && Number.isInteger(value) ? BigInt(value) : undefined;
 }
