@@ -25,7 +25,7 @@ export async function loadModel(pack: Pack, options: LoadOptions): Promise<Model
   const { batchSize } = options;
   const { language } = pack.declaration;
   if (language === undefined)
-    throw new PackError(pack.directory, 'this pack has no language model, so it cannot write.');
+    throw new PackError(pack.directory, 'this pack has no language model, so it cannot write text.');
   const pool = InferencePool.start({ pack, batchSize }, planPool(pack.declaration, options));
   try {
     return new LoadedModel(pack, language, await loadTexts(pack), await pool, batchSize);

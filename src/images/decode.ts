@@ -78,8 +78,8 @@ function refuseLarge({ width, height }: Metadata, maxPixels: number): void {
   if (width * height <= maxPixels) return;
   throw new ImageError(
     'image-too-large',
-    `the image has ${formatCount(width)} x ${formatCount(height)} pixels, and the limit is ${formatCount(maxPixels)} pixels in all. ` +
-      'Make it smaller, or raise the limit (--max-pixels).',
+    `the image has ${formatCount(width)} x ${formatCount(height)} pixels, which is more than the limit of ${formatCount(maxPixels)} pixels. ` +
+      'Make it smaller, or raise the limit with --max-pixels.',
   );
 }
 

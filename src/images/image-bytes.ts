@@ -51,7 +51,7 @@ function asImageError(cause: unknown): unknown {
       return new ImageError('file-not-found', 'there is no such file.', { cause });
     case 'EACCES':
     case 'EPERM':
-      return new ImageError('permission-denied', 'the file may not be read (permission denied).', { cause });
+      return new ImageError('permission-denied', 'the file cannot be read (permission denied).', { cause });
     case undefined:
       return cause;
     default:

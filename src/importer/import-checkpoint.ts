@@ -165,7 +165,10 @@ async function readOverride(
   if (path === undefined) return undefined;
   const whole = sources.find(({ role }) => role.kind === 'whole-model');
   if (whole !== undefined) {
-    throw new CheckpointError(path, `${whole.source.path} has a config.json that says the same; leave --config out.`);
+    throw new CheckpointError(
+      path,
+      `${whole.source.path} has a config.json of its own, so --config is not needed. Leave it out.`,
+    );
   }
   return readJson(path);
 }
@@ -196,7 +199,7 @@ function explainLeftOver(
     if (reason === undefined && !allowUnused) {
       throw new CheckpointError(
         file,
-        `tensor ${name} [${shape.join(', ')}] is not known to this architecture. Is the checkpoint of another family? --allow-unused leaves it out.`,
+        `tensor ${name} [${shape.join(', ')}] is not known to this architecture. The checkpoint may be of another family. Use --allow-unused to leave the tensor out.`,
       );
     }
     leftOver.push({ name, file, shape, reason: reason ?? 'unknown, left out as asked' });

@@ -38,9 +38,9 @@ export class SourceDigests {
         else reject(new CheckpointError(answer.path, `the file cannot be read (${answer.reason}).`));
       });
       this.#worker.on('error', (cause: unknown) => {
-        reject(new MinigptError(`the thread that hashes the sources broke down: ${String(cause)}`, { cause }));
+        reject(new MinigptError(`the thread that hashes the sources failed: ${String(cause)}`, { cause }));
       });
-      this.#worker.on('exit', () => reject(new MinigptError('the sources were not hashed to their end.')));
+      this.#worker.on('exit', () => reject(new MinigptError('the checksums of the sources were not finished.')));
     });
     // A failure is told by `finish`.
     this.#digests.catch(() => undefined);

@@ -28,7 +28,7 @@ export function stopSequences(
     const wanted = stopTokens.map((tokens) => tokens.map((token) => `"${token}"`).join(' + ')).join(' or ');
     throw new PackError(
       file,
-      `its vocabulary should have ${wanted}, where an answer of this model ends, but has not. Import the model again, with the tokenizer it was published with.`,
+      `its vocabulary has no ${wanted}, which ends an answer of this model. Import the model again, with its own tokenizer.`,
     );
   }
   return known;

@@ -34,7 +34,7 @@ export class QueryPrefixEncoder implements Pick<
   static async load(pack: Pack, compute: Compute): Promise<QueryPrefixEncoder> {
     const { language } = pack.declaration;
     if (language === undefined) {
-      throw new PackError(pack.directory, 'model.json describes no language model, so this pack writes no text.');
+      throw new PackError(pack.directory, 'model.json describes no language model, so this pack cannot write text.');
     }
     const names = Array.from({ length: language.numHiddenLayers }, (_, n) => [
       `present.${n}.key`,

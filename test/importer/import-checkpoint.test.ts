@@ -104,7 +104,9 @@ describe('refuses', () => {
       const [name] = Object.keys(tensors);
       if (name !== undefined) delete tensors[name];
     });
-    await expect(importSource()).rejects.toThrow(/the index places tensor .* here, but the file does not hold it/);
+    await expect(importSource()).rejects.toThrow(
+      /according to the index, tensor .* is here, but the file does not contain it/,
+    );
   });
 
   test('a tensor of another shape, naming tensor, expected and found shape and file', async () => {

@@ -231,7 +231,7 @@ describe('loading by what the pack declares', () => {
 
   test('a pack that only matches has no language model to load', async () => {
     await expect(loadLanguageModel(await packWith(undefined), { threads: 1 })).rejects.toThrow(
-      'it has no language model',
+      'It has no language model',
     );
   });
 });

@@ -87,7 +87,7 @@ describe('the stop sequences of a pack', () => {
     expect(error).toBeInstanceOf(PackError);
     expect(error).toMatchObject({
       path: '/packs/a/tokenizer.json',
-      message: expect.stringContaining('its vocabulary should have "####" or "##" + "…"') as string,
+      message: expect.stringContaining('its vocabulary has no "####" or "##" + "…"') as string,
     });
   });
 

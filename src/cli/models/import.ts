@@ -1,4 +1,4 @@
-/** `minigpt models import`: shows what was found, streams the weights into a new pack, and leaves nothing behind when it fails. */
+/** `minigpt models import`: shows what was found and writes the weights into a new pack. If it fails, it leaves no files behind. */
 import { performance } from 'node:perf_hooks';
 import { basename } from 'node:path';
 import { CheckpointError, OutputError, PackError } from '../../errors.ts';
@@ -67,7 +67,7 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
     const { interrupted } = interruption;
     if (interrupted === undefined) throw error;
     progress.stop();
-    terminal.say(`${interrupted.word}; nothing was left behind`);
+    terminal.say(`${interrupted.word}; no files were left behind`);
     process.exitCode = interrupted.exitCode;
   } finally {
     progress.stop();
@@ -76,9 +76,9 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
 }
 
 /**
- * A model whose answers cannot end, or whose prompts cannot be written, is refused before its weights are read, which may take minutes.
+ * Refuses a model whose answers cannot end, or whose prompts cannot be tokenized. Reading the weights may take minutes, so this comes first.
  *
- * @throws CheckpointError when the tokenizer is not one for the model's family.
+ * @throws CheckpointError when the tokenizer does not fit the model's family.
  */
 async function requireTexts(
   declaration: ModelDeclaration,
@@ -104,9 +104,9 @@ function describeImport(done: number, planned: number, seconds: number): string 
 }
 
 /**
- * Asks whether the pack fits on the disk, before hours of work.
+ * Checks that the pack fits on the disk, before hours of work.
  *
- * @param measure stands in for the disk in tests
+ * @param measure replaces the disk in tests
  * @throws OutputError when `needed` bytes do not fit below `folder`.
  */
 export async function requireRoom(folder: string, needed: number, measure = freeBytes): Promise<void> {
@@ -114,6 +114,6 @@ export async function requireRoom(folder: string, needed: number, measure = free
   if (free === undefined || free >= needed) return;
   throw new OutputError(
     folder,
-    `the pack needs ${formatBytes(needed)}, and ${formatBytes(free)} are free. Make room, or choose another disk with MINIGPT_HOME.`,
+    `the pack needs ${formatBytes(needed)}, but only ${formatBytes(free)} are free. Free some space, or choose another disk with MINIGPT_HOME.`,
   );
 }

@@ -1,4 +1,4 @@
-/** Takes the outcomes of a run one by one: writes the records, tells of failures, counts. */
+/** Takes the outcomes of a run one by one: writes the records, reports failures, counts. */
 import type { LaterOutcome } from '../../pipeline/rank.ts';
 import type { ImageOutcome } from '../../pipeline/run.ts';
 import type { OutputRecord } from '../../output/record.ts';
@@ -8,9 +8,9 @@ import type { Terminal } from '../terminal/terminal.ts';
 export type Outcome = ImageOutcome | LaterOutcome;
 
 export type DeliveryOptions = {
-  /** Results appear on the terminal that a progress bar would be on. */
+  /** Whether the results appear on the terminal that a progress bar would be on. */
   resultsOnTerminal: boolean;
-  /** The results themselves show each failure to the person who would read it on stderr. */
+  /** Whether the person who reads stderr sees each failure in the results. */
   failuresInResults: boolean;
   /** Whether a failure is followed by its stack trace. */
   debug: boolean;
@@ -19,7 +19,7 @@ export type DeliveryOptions = {
 /**
  * Delivers every outcome. An image counts when all of its records are written.
  *
- * @throws what `outcomes` or the writer throws; what was counted until then is written.
+ * @throws what `outcomes` or the writer throws. Everything that was counted before is written.
  */
 export async function deliver(
   outcomes: AsyncIterable<Outcome>,

@@ -25,14 +25,14 @@ export type MatchOptions = InputOptions &
   ModelChoiceOptions &
   OutputOptions & { text?: string[]; texts?: string; top?: number };
 
-/** Images embedded together: enough rows for a large image encoder's matrix products, and 11 MB of embeddings. */
+/** Images that are embedded together: enough rows for the matrix products of a large image encoder, and 11 MB of embeddings. */
 const AUTO_BATCH_SIZE = 8;
 
 /**
  * Matches the texts of the options with the images of `paths`.
  *
- * @returns the exit code of a run that ended by itself, was interrupted, or lost its reader.
- * @throws what kept it from starting or going on.
+ * @returns the exit code of a run that ended by itself, was interrupted, or whose reader closed the pipe.
+ * @throws the error that kept it from starting or continuing.
  */
 export async function runMatch(paths: readonly string[], options: MatchOptions): Promise<number> {
   const { top } = options;
@@ -73,7 +73,7 @@ async function prepareMatch(
       return top === undefined ? matchImages(run) : rankImages(run, top);
     },
     onEnd: ({ embeddedImages }) => {
-      if (verbose) terminal.say(`images went through the image encoder ${embeddedImages} times`);
+      if (verbose) terminal.say(`the image encoder ran on ${embeddedImages} images`);
     },
   };
 }
@@ -82,7 +82,7 @@ async function prepareMatch(
 async function readTexts({ text = [], texts: path }: MatchOptions): Promise<string[]> {
   const texts = path === undefined ? text : [...text, ...splitFileList(await readTextFile(path), false)];
   if (texts.length > 0) return texts;
-  throw new UsageError('no texts given. Say with --text what the images may show, or give a list with --texts.');
+  throw new UsageError('no texts given. Give a text with --text, or a list of texts with --texts.');
 }
 
 async function readTextFile(path: string): Promise<string> {
@@ -94,7 +94,7 @@ async function readTextFile(path: string): Promise<string> {
   }
 }
 
-/** Token ids of each text. Tells of those that the model reads only the beginning of. */
+/** Token ids of each text. Says so when a text is too long for the model. */
 async function tokenize(pack: Pack, texts: readonly string[], terminal: Terminal): Promise<(readonly number[])[]> {
   const matchingTexts = await MatchingTexts.load(pack);
   return texts.map((text) => {
@@ -104,19 +104,23 @@ async function tokenize(pack: Pack, texts: readonly string[], terminal: Terminal
   });
 }
 
-/** @throws UsageError for a pack that lacks the heads, with the names of models that have them. */
+/** @throws UsageError for a pack without matching heads. The message names models that have them. */
 async function requireHeads({ declaration }: Pack): Promise<void> {
   if (hasHeads(declaration)) return;
   const here = (await listPacks()).filter(({ pack }) => pack !== undefined && hasHeads(pack.declaration));
   const advice =
-    here.length > 0 ? `: --model ${here.map(({ id }) => id).join(', ')}.` : adviceToPull(await knownMatchingModel());
+    here.length > 0
+      ? `Use --model with one that can: ${here.map(({ id }) => id).join(', ')}.`
+      : adviceToPull(await knownMatchingModel());
   throw new UsageError(
-    `the model ${declaration.id} has no heads that match images with texts. Choose one that has${advice}`,
+    `the model ${declaration.id} has no matching heads, so it cannot match images with texts. ${advice}`,
   );
 }
 
 function adviceToPull(known: KnownModel | undefined): string {
-  return known === undefined ? '.' : `, such as ${known.id}: minigpt models pull ${known.id}`;
+  return known === undefined
+    ? 'Import one that can.'
+    : `Download one that can, such as ${known.id}: minigpt models pull ${known.id}`;
 }
 
 function hasHeads({ matching }: Pack['declaration']): boolean {

@@ -18,7 +18,7 @@ import type { Terminal } from '../terminal/terminal.ts';
 export type Preparation = { task: Task; files: ImageFile[]; pack: Pack; settings: Settings; loadOptions: LoadOptions };
 
 /**
- * Finds the images and the pack, and settles what is left open.
+ * Finds the images and the pack, and completes the settings.
  *
  * @throws UsageError or PackError when the run cannot be what the user asks for.
  */
@@ -50,7 +50,7 @@ export async function prepare(
   return { task: completed, files, pack, settings, loadOptions };
 }
 
-/** The task in the words of the preset, where the user has none, and with the detail that is asked for. */
+/** The task with the prompt of the preset, unless the user gave one, and with the detail that the user asked for. */
 function completeTask(task: Task, { prompt, questionTemplate }: PresetSettings, detail: DetailTask | undefined): Task {
   if (task.kind === 'caption') return { ...task, prompt: task.prompt ?? prompt, detail };
   return { ...task, template: task.template ?? questionTemplate };
@@ -59,7 +59,7 @@ function completeTask(task: Task, { prompt, questionTemplate }: PresetSettings, 
 /**
  * The lengths of answers that the model was published with, its presets, and how it is asked for detail.
  *
- * @throws UsageError for a pack that only matches images with texts, or whose Q-Former captions and cannot do what is asked.
+ * @throws UsageError for a pack that only matches images with texts, or whose Q-Former writes captions and cannot do what is asked.
  */
 async function promptsOf(
   task: Task,
@@ -69,13 +69,17 @@ async function promptsOf(
   if (promptFamily !== undefined) return loadPromptFamily(promptFamily);
   if (!writesByQFormer(declaration)) {
     throw new UsageError(
-      `the model ${id} has no language model, so it can neither caption nor answer; "minigpt match" is what it is for.`,
+      `the model ${id} has no language model, so it cannot write captions or answers. Use it with "minigpt match".`,
     );
   }
   if (task.kind === 'ask')
-    throw new UsageError(`the model ${id} has no language model: its Q-Former captions, but cannot answer questions.`);
+    throw new UsageError(
+      `the model ${id} has no language model. Its Q-Former can write captions, but cannot answer questions.`,
+    );
   if (task.prompt !== undefined)
-    throw new UsageError(`--prompt: the Q-Former of the model ${id} continues no text. Leave the option out.`);
+    throw new UsageError(
+      `--prompt: the model ${id} has no language model, and its Q-Former cannot continue a text. Leave the option out.`,
+    );
   const length = QFORMER_CAPTION_LENGTH;
   return { defaults: { caption: length, ask: length, chat: length }, presets: [], detail: undefined };
 }

@@ -1,8 +1,8 @@
 /**
- * One run over images, from the command line to the exit code: what all commands that write records have in common.
+ * One run over images, from the command line to the exit code. All commands that write records share it.
  *
- * What can be refused is refused first and in the order of its cost: options, output, images, model. The model loads while the first images
- * are decoded.
+ * Mistakes are found as early as possible, cheap checks first: options, output, images, model. The model loads while the first images are
+ * decoded.
  */
 import { performance } from 'node:perf_hooks';
 import type { ImageFile } from '../../images/image-file.ts';
@@ -39,9 +39,9 @@ export type PreparedRun<Model extends Closable> = {
 /**
  * Does a run.
  *
- * @param prepare finds the images and the pack, and settles what is left open
- * @returns the exit code of a run that ended by itself, was interrupted, or lost its reader.
- * @throws what kept it from starting or going on.
+ * @param prepare finds the images and the pack, and completes the settings
+ * @returns the exit code of a run that ended by itself, was interrupted, or whose reader closed the pipe.
+ * @throws the error that kept it from starting or continuing.
  */
 export async function runStream<Model extends Closable>(
   kind: RecordKind,
@@ -68,7 +68,7 @@ export async function runStream<Model extends Closable>(
 
     loading = run.load();
     const model = loading.then((loaded) => {
-      // An interrupted run has said its last line already.
+      // An interrupted run has written its last message already.
       if (signal.aborted) return loaded;
       progress.ready();
       if (verbose) terminal.say(`model ready after ${formatDuration(secondsSince(began))}`);
@@ -92,7 +92,7 @@ export async function runStream<Model extends Closable>(
     return tally.exitCode;
   } catch (error) {
     progress.stop();
-    // Ctrl-C reaches a whole pipeline: our reader may be gone because of it, and that is still an interruption.
+    // Ctrl-C reaches every program of a pipeline. The reader may be gone because of it, and that is still an interruption.
     const { interrupted } = interruption;
     if (interrupted !== undefined) {
       terminal.say(tally.interruptedSummary(interrupted, output));
@@ -114,7 +114,7 @@ async function makeProgress(options: OutputOptions, terminal: Terminal): Promise
   return new ProgressBar(terminal, process.stderr);
 }
 
-/** Ends the inference threads, also one that is still loading. A model that failed to load has none. */
+/** Ends the inference threads, even of a model that is still loading. A model that failed to load has none. */
 async function close(loading: Promise<Closable> | undefined): Promise<void> {
   const model = await loading?.catch(() => undefined);
   await model?.close();

@@ -1,4 +1,4 @@
-/** Counts what became of the images, and says it in one line. The exit code is decided here too, so that the two always agree. */
+/** Counts the results and summarises them in one line. The exit code is decided here too, so that the two always agree. */
 import type { ImageFile } from '../../images/image-file.ts';
 import { isFailed, type RecordKind } from '../../output/record.ts';
 import type { LaterOutcome } from '../../pipeline/rank.ts';
@@ -7,7 +7,7 @@ import { formatDuration } from '../terminal/duration.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Interrupted } from '../terminal/interruption.ts';
 
-/** What happens to an image that goes well. */
+/** What was done with an image that did not fail. */
 const VERBS: Readonly<Record<RecordKind, string>> = {
   caption: 'captioned',
   wordings: 'captioned',
@@ -47,7 +47,7 @@ export class Tally {
   }
 
   count(outcome: ImageOutcome | LaterOutcome): void {
-    // What comes later is about images that are counted already.
+    // A later outcome is about images that are already counted.
     if (!('later' in outcome)) this.#done += 1;
     if (outcome.records.some(isFailed)) this.#failed += 1;
   }
@@ -60,19 +60,19 @@ export class Tally {
   }
 
   /**
-   * What an interrupted run leaves behind, and how to go on.
+   * What an interrupted run has written, and how to continue.
    *
-   * @param output The file the records are in; undefined for standard output.
+   * @param output the file with the records; undefined for standard output
    */
   interruptedSummary(interrupted: Interrupted, output: string | undefined): string {
     const next = this.#files[this.#done]?.path;
     if (this.#kind === 'rank')
-      return `${interrupted.word}: ${this.#counts()}, ${this.total - this.#done} left. The best are known only at the end.`;
+      return `${interrupted.word}: ${this.#counts()}, ${this.total - this.#done} left. The best images are only known at the end of a run.`;
     if (this.#done === 0 || next === undefined) return `${interrupted.word} before the first image was ${this.#verb}.`;
     const counts = `${interrupted.word}: ${this.#counts()}, ${this.total - this.#done} left.`;
     return output === undefined
-      ? `${counts} Every line written is complete; go on from ${next}.`
-      : `${counts} Every line in ${output} is complete; go on from ${next} with another --output.`;
+      ? `${counts} Every written line is complete. To continue, start at ${next}.`
+      : `${counts} Every line in ${output} is complete. To continue, start at ${next} with another --output.`;
   }
 
   get #verb(): string {

@@ -10,7 +10,8 @@ import { serve } from '../threads/worker-entry.ts';
 
 serve<ChatStart, ChatRequest, ChatReply>(async ({ pack, compute, options }, send) => {
   const { language: declaration } = pack.declaration;
-  if (declaration === undefined) throw new PackError(pack.directory, 'this pack has no language model to talk to.');
+  if (declaration === undefined)
+    throw new PackError(pack.directory, 'this pack has no language model, so it cannot chat.');
   const texts = await ModelTexts.load(pack);
   const encoder = await ImageEncoder.load(pack, compute);
   const language = await loadLanguageModel(pack, compute).catch(async (error: unknown) => {

@@ -41,7 +41,7 @@ export class ModelTexts implements WritingTexts {
   static async load(pack: Pack): Promise<ModelTexts> {
     const { directory, declaration } = pack;
     const { promptFamily, bridge } = declaration;
-    if (promptFamily === undefined) throw new PackError(directory, 'this pack has no language model to speak to.');
+    if (promptFamily === undefined) throw new PackError(directory, 'this pack has no language model.');
     const [prompts, tokenizer, qformerTokenizer] = await Promise.all([
       loadPromptFamily(promptFamily),
       loadTokenizer(directory),

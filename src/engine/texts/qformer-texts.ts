@@ -38,7 +38,7 @@ export class QFormerTexts implements WritingTexts {
     if (start === undefined)
       throw new PackError(
         folder,
-        `the tokenizer has no ${QFORMER_START}, which a caption of the Q-Former begins with.`,
+        `the tokenizer has no token ${QFORMER_START}. Each caption of the Q-Former begins with it.`,
       );
     return new QFormerTexts(tokenizer, start);
   }
@@ -46,7 +46,9 @@ export class QFormerTexts implements WritingTexts {
   /** @throws UsageError when there is a text to continue. */
   captionPrompt(prompt?: string): TokenizedPrompt {
     if (prompt !== undefined)
-      throw new UsageError('--prompt: a Q-Former that captions by itself continues no text. Leave the option out.');
+      throw new UsageError(
+        '--prompt: a Q-Former without a language model cannot continue a text. Leave the option out.',
+      );
     return { text: `<image>${QFORMER_START}`, segments: [null, [this.#start]], instruction: undefined };
   }
 
@@ -75,6 +77,6 @@ export class QFormerTexts implements WritingTexts {
 
 function refuseQuestion(): never {
   throw new UsageError(
-    'a Q-Former that captions by itself answers no questions. Choose a model with a language model.',
+    'a Q-Former without a language model cannot answer questions. Choose a model with a language model.',
   );
 }

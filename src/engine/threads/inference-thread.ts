@@ -43,13 +43,13 @@ export class InferenceThread<Answered extends { id: number }> {
         else if (message.type === 'answered') thread.#answered(message);
       });
       worker.on('error', (error) => {
-        const crash = new MinigptError(`the inference thread broke down: ${asError(error).message}`, { cause: error });
+        const crash = new MinigptError(`the inference thread failed: ${asError(error).message}`, { cause: error });
         thread.#end(crash);
         reject(crash);
       });
       worker.on('exit', (code) => {
         const error = new MinigptError(
-          `the inference thread ended with exit code ${code}; the memory may be too small for this model.`,
+          `the inference thread ended with exit code ${code}; there may not be enough memory for this model.`,
         );
         thread.#end(error);
         reject(error);

@@ -67,11 +67,11 @@ class EncodingThread {
     this.#worker.on('message', (answer: EncodingAnswer) => this.#answered(answer));
     this.#worker.on('error', (error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
-      this.#end(new MinigptError(`a thread of the import broke down: ${reason}`, { cause: error }));
+      this.#end(new MinigptError(`an import thread failed: ${reason}`, { cause: error }));
     });
     this.#exited = new Promise((resolve) => {
       this.#worker.on('exit', (code) => {
-        this.#end(new MinigptError(`a thread of the import ended with exit code ${code}. Is there enough memory?`));
+        this.#end(new MinigptError(`an import thread ended with exit code ${code}. There may not be enough memory.`));
         resolve();
       });
     });

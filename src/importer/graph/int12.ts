@@ -103,7 +103,7 @@ function float16AtLeast(tensor: EncodedTensor, values: Float32Array): Uint16Arra
     if ((bits[i] as number) >= 0x7c00) {
       throw refusal(
         tensor,
-        'holds NaN, infinity or a number beyond 65,504, which int12 cannot store. Is the checkpoint damaged?',
+        'contains NaN, infinity or a number beyond 65,504, which int12 cannot store. The checkpoint may be damaged.',
       );
     }
   }

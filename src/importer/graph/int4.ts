@@ -42,7 +42,7 @@ export const int4: Encoding = {
         const end = Math.min(start + INT4_BLOCK, row + K);
         const scale = bestScale(values, bits, start, end);
         if (!Number.isFinite(scale))
-          throw refusal(tensor, 'holds NaN or infinity, which int4 cannot store. Is the checkpoint damaged?');
+          throw refusal(tensor, 'contains NaN or infinity, which int4 cannot store. The checkpoint may be damaged.');
         // The levels are those of the scale as it is stored.
         scales[index] = scale;
         pack(values, start, end, Math.fround(scale), packed, index * BLOCK_BYTES);

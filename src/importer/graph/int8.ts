@@ -36,7 +36,7 @@ export const int8: Encoding = {
     for (let row = 0; row < rows; row++) {
       const greatest = greatestOfPairs(values, row * K, (row + 1) * K);
       if (!Number.isFinite(greatest)) {
-        throw refusal(tensor, 'holds NaN or infinity, which int8 cannot store. Is the checkpoint damaged?');
+        throw refusal(tensor, 'contains NaN or infinity, which int8 cannot store. The checkpoint may be damaged.');
       }
       scale[row] = Math.fround(greatest) / MAX_LEVEL;
       factors[row] = levelsPerUnit(Math.fround(greatest));

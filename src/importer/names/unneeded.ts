@@ -24,7 +24,6 @@ export function unneededReason(
   ofLanguage: readonly UnneededRule[] = [],
 ): string | undefined {
   const block = /^vision_model\.encoder\.layers\.(\d+)\./.exec(name);
-  if (block !== null && Number(block[1]) >= visionLayers)
-    return 'a block of the image encoder behind the last one used';
+  if (block !== null && Number(block[1]) >= visionLayers) return 'a block of the image encoder after the last one used';
   return [...UNNEEDED, ...ofLanguage].find(({ pattern }) => pattern.test(name))?.unneeded;
 }

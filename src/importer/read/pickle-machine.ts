@@ -255,7 +255,7 @@ class PickleMachine {
   #appendTo(kind: typeof PickleList | typeof PickleSet, items: readonly PickleValue[]): void {
     const target = this.#top();
     if (target instanceof OpaqueObject) return;
-    if (!(target instanceof kind)) throw this.#bad('items are added to what cannot hold them');
+    if (!(target instanceof kind)) throw this.#bad('items are added to a value that is not a list or set');
     if (kind === PickleSet) this.#requireHashable(items);
     for (const item of items) target.items.push(item);
   }
@@ -264,7 +264,7 @@ class PickleMachine {
     const target = this.#top();
     if (keysAndValues.length % 2 !== 0) throw this.#bad('a key has no value');
     if (target instanceof OpaqueObject) return;
-    if (!(target instanceof PickleDict)) throw this.#bad('entries are set in what is no dict');
+    if (!(target instanceof PickleDict)) throw this.#bad('entries are set in a value that is not a dict');
     this.#requireHashable(keysAndValues.filter((_, index) => index % 2 === 0));
     for (let index = 0; index < keysAndValues.length; index += 2) {
       target.set(keysAndValues[index] as PickleValue, keysAndValues[index + 1] as PickleValue);
@@ -282,7 +282,7 @@ class PickleMachine {
 
   #recall(index: number): PickleValue {
     const value = this.#memo.get(index);
-    if (value === undefined) throw this.#bad(`value ${index} was never remembered`);
+    if (value === undefined) throw this.#bad(`value ${index} was not stored before`);
     return value;
   }
 

@@ -35,7 +35,7 @@ export function plainSettings(path: string, settings: PickleDict): PlainValue {
     if (depth > MAX_DEPTH || values > MAX_VALUES) {
       throw new CheckpointError(
         path,
-        `its settings have more than ${MAX_DEPTH} levels or ${MAX_VALUES} values, so they are none. Is this the file that was published?`,
+        `its settings have more than ${MAX_DEPTH} levels or ${MAX_VALUES} values, which is too much for settings. This may not be the published file.`,
         { fault: 'bad-pickle' },
       );
     }

@@ -58,13 +58,13 @@ export class TorchMeaning implements PickleMeaning {
   }
 
   call(callee: PickleValue, args: PickleTuple): PickleValue {
-    if (!(callee instanceof PickleName)) throw this.#bad('something that is no function is called');
+    if (!(callee instanceof PickleName)) throw this.#bad('something is called that is not a function');
     const use = useOfName(callee.module, callee.name);
     return use === 'placeholder' ? new OpaqueObject(callee.path, args) : this.#callKnown(callee.path, args.items);
   }
 
   create(className: PickleValue, args: PickleTuple): PickleValue {
-    if (!(className instanceof PickleName)) throw this.#bad('something that is no class is instantiated');
+    if (!(className instanceof PickleName)) throw this.#bad('something is instantiated that is not a class');
     const use = useOfName(className.module, className.name);
     if (use === 'placeholder' || use === 'creatable') return new OpaqueObject(className.path, args);
     if (className.path === 'collections.OrderedDict' && args.items.length === 0) return new PickleDict();
@@ -75,7 +75,7 @@ export class TorchMeaning implements PickleMeaning {
     // The state of an ordered dict is `_metadata` of PyTorch modules: version numbers.
     if (object instanceof PickleDict && state instanceof PickleDict) return;
     if (object instanceof PickleName) throw this.#unsafe('changes', object.path);
-    if (!(object instanceof OpaqueObject)) throw this.#bad('attributes are given to what has none');
+    if (!(object instanceof OpaqueObject)) throw this.#bad('attributes are set on a value that cannot have any');
     object.state = state;
   }
 
@@ -83,16 +83,18 @@ export class TorchMeaning implements PickleMeaning {
   reference(id: PickleValue): TorchStorage {
     const [tag, type, key, location, elements, view = null] = id instanceof PickleTuple ? id.items : [];
     if (tag !== 'storage' || !(type instanceof PickleName) || typeof key !== 'string' || typeof location !== 'string') {
-      throw this.#bad('a reference is not that of a storage');
+      throw this.#bad('a reference does not name a storage');
     }
     if (view !== null)
-      throw this.#bad(`storage ${quoted(key)} is a part of another one, as PyTorch has not written it for years`);
+      throw this.#bad(
+        `storage ${quoted(key)} is a part of another storage, which only very old versions of PyTorch wrote`,
+      );
     if (!isStorageType(type.path)) throw this.#bad(`storage ${quoted(key)} has the type ${quoted(type.path)}`);
     const dtype = storageDtype(type.path);
     if (dtype === undefined)
       throw this.#refusal(
         'unsupported-dtype',
-        `storage ${quoted(key)} is a ${type.path}, whose numbers no model here has.`,
+        `storage ${quoted(key)} is a ${type.path}, a type of numbers that no supported model uses.`,
       );
     if (typeof elements !== 'number' && typeof elements !== 'bigint')
       throw this.#bad(`storage ${quoted(key)} has no size`);
@@ -109,7 +111,7 @@ export class TorchMeaning implements PickleMeaning {
       case 'torch._utils._rebuild_parameter':
       case 'torch._utils._rebuild_parameter_with_state':
       case 'torch.nn.parameter.Parameter':
-        if (!(args[0] instanceof TorchTensor)) throw this.#bad('a parameter is made of what is no tensor');
+        if (!(args[0] instanceof TorchTensor)) throw this.#bad('a parameter is made from a value that is not a tensor');
         return args[0];
       case 'torch._tensor._rebuild_from_type_v2':
         return this.#tensorOfType(args);
@@ -144,7 +146,7 @@ export class TorchMeaning implements PickleMeaning {
     if (!(type instanceof PickleName) || !isTorchDtype(type.path)) throw this.#bad('a tensor has no element type');
     const dtype = torchDtype(type.path);
     if (dtype === undefined)
-      throw this.#refusal('unsupported-dtype', `a tensor has the type ${type.path}, which no model here has.`);
+      throw this.#refusal('unsupported-dtype', `a tensor has the type ${type.path}, which no supported model uses.`);
     return TorchTensor.of(this.#path, storage, dtype, view);
   }
 
@@ -178,7 +180,7 @@ export class TorchMeaning implements PickleMeaning {
     for (const pair of this.#items(path, args)) {
       const [key, value] = pair instanceof PickleTuple || pair instanceof PickleList ? pair.items : [];
       if (key === undefined || value === undefined || !isHashable(key))
-        throw this.#bad(`${path} is made of what are no pairs`);
+        throw this.#bad(`${path} is made from values that are not pairs`);
       dict.set(key, value);
     }
     return dict;
@@ -189,7 +191,7 @@ export class TorchMeaning implements PickleMeaning {
     const [argument = new PickleTuple([])] = args;
     const isSequence =
       argument instanceof PickleTuple || argument instanceof PickleList || argument instanceof PickleSet;
-    if (!isSequence || args.length > 1) throw this.#bad(`${path} is made of what is no list`);
+    if (!isSequence || args.length > 1) throw this.#bad(`${path} is made from a value that is not a list`);
     this.#budget.spendOperations(argument.items.length);
     return [...argument.items];
   }

@@ -73,6 +73,6 @@ function refuseMisplaced({ source, role }: RoledSource, family: Family): void {
     );
   }
   if (!BRIDGE_ARCHITECTURES[bridge].hasQFormer && source.tensors.has('query_tokens')) {
-    throw new CheckpointError(source.path, `it holds a Q-Former, and ${family} has none. Leave this source out.`);
+    throw new CheckpointError(source.path, `it contains a Q-Former, but ${family} has none. Leave this source out.`);
   }
 }

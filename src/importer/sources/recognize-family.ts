@@ -23,7 +23,7 @@ export function recognizeFamily(sources: readonly RoledSource[]): Family {
   const where = sources.map(({ source }) => source.path).join(', ');
   throw new CheckpointError(
     where,
-    `what these hold together makes no known model (${describe(parts)}). Name the family with --family, and see docs/models.md for the sources of each.`,
+    `together these sources are not a known model (${describe(parts)}). Give the family with --family. docs/models.md lists the sources of each family.`,
   );
 }
 

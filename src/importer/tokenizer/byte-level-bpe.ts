@@ -110,7 +110,7 @@ function readMerges(text: string, path: string, vocabulary: ReadonlyMap<string, 
     if (unknown !== undefined) {
       throw new CheckpointError(
         path,
-        `line ${index + 1} ${quoted(line)} merges ${quoted(unknown)}, which vocab.json does not hold. Are both files of one tokenizer?`,
+        `line ${index + 1} ${quoted(line)} merges ${quoted(unknown)}, which is not in vocab.json. Both files must be of the same tokenizer.`,
       );
     }
     return [[left, right]];

@@ -63,7 +63,7 @@ export class ProtobufField {
     if (this.#wireType === wireType) return;
     throw new CheckpointError(
       this.#path,
-      `protobuf field ${this.number} should be ${expected} but has wire type ${this.#wireType}. Is it another kind of file?`,
+      `protobuf field ${this.number} should be ${expected} but has wire type ${this.#wireType}. It may be another kind of file.`,
     );
   }
 }
@@ -104,7 +104,7 @@ export function* readProtobufMessage(bytes: Uint8Array, path: string): Generator
     if (number < 1 || ![VARINT, FIXED64, LENGTH_DELIMITED, FIXED32].includes(wireType)) {
       throw new CheckpointError(
         path,
-        `there is no protobuf field before byte ${position}. Is it another kind of file?`,
+        `there is no protobuf field before byte ${position}. It may be another kind of file.`,
       );
     }
     const integer = wireType === VARINT ? varint() : 0;

@@ -76,7 +76,7 @@ export function readSentencePieceModel(bytes: Uint8Array, path: string): Sentenc
   if (!parts.has(2) || !parts.has(3)) {
     throw new CheckpointError(
       path,
-      `after ${pieces.length} pieces the settings are missing that every model has. The file is truncated, or is another kind of file.`,
+      `after ${pieces.length} pieces the settings that every model has are missing. The file is truncated, or it is another kind of file.`,
       { fault: 'truncated' },
     );
   }
@@ -88,10 +88,7 @@ export function readSentencePieceModel(bytes: Uint8Array, path: string): Sentenc
     );
   }
   if (trainer.suffix !== 0 || normalizer.escapeWhitespaces === 0) {
-    throw new CheckpointError(
-      path,
-      'the model writes spaces in another way than "▁" before a word; that is not supported.',
-    );
+    throw new CheckpointError(path, 'the model does not write spaces as "▁" before a word. It is not supported.');
   }
   requireCharsmap(charsmap, path);
   const [unknownId, unknownToken] = unknownPiece(pieces, path);
@@ -123,7 +120,7 @@ function readPiece(field: ProtobufField, id: number, path: string): Piece {
   if (text === '' || text.length > MAX_PIECE_LENGTH || !Number.isFinite(score)) {
     throw new CheckpointError(
       path,
-      `piece ${id} ${quoted(text)} with score ${score} cannot be: a piece has 1 to ${MAX_PIECE_LENGTH} characters and a finite score.`,
+      `piece ${id} ${quoted(text)} with score ${score} is not valid: a piece has 1 to ${MAX_PIECE_LENGTH} characters and a finite score.`,
     );
   }
   if (kind === undefined || kind === 'unused') {
@@ -135,7 +132,7 @@ function readPiece(field: ProtobufField, id: number, path: string): Piece {
 function unknownPiece(pieces: readonly Piece[], path: string): [id: number, text: string] {
   const texts = new Set(pieces.map((piece) => piece.text));
   if (texts.size !== pieces.length) {
-    throw new CheckpointError(path, `${pieces.length - texts.size} of the ${pieces.length} pieces stand there twice.`);
+    throw new CheckpointError(path, `${pieces.length - texts.size} of the ${pieces.length} pieces are repeated.`);
   }
   const found = [...pieces.entries()].filter(([, { kind }]) => kind === 'unknown');
   const [unknown] = found;
@@ -166,7 +163,11 @@ function requireCharsmap(charsmap: Uint8Array, path: string): void {
 
 function refuseGitPointer(bytes: Uint8Array, path: string): void {
   if (Buffer.from(bytes.subarray(0, 24)).toString('latin1') !== 'version https://git-lfs.') return;
-  throw new CheckpointError(path, 'this is a pointer of Git LFS, not the file itself. Fetch it with "git lfs pull".', {
-    fault: 'not-a-checkpoint',
-  });
+  throw new CheckpointError(
+    path,
+    'this is a Git LFS pointer, not the file itself. Download the file with "git lfs pull".',
+    {
+      fault: 'not-a-checkpoint',
+    },
+  );
 }

@@ -140,7 +140,7 @@ function convertT5(
   if (model.byteFallback)
     throw new CheckpointError(path, 'the model has byte fallback, unlike T5. It is not supported.');
   if (!Number.isSafeInteger(extraIds) || extraIds < 0 || extraIds > MAX_EXTRA_IDS) {
-    throw new CheckpointError(path, `a vocabulary with ${extraIds} extra_ids cannot be; T5 has ${DEFAULT_EXTRA_IDS}.`);
+    throw new CheckpointError(path, `${extraIds} is not a valid number of extra_ids; T5 has ${DEFAULT_EXTRA_IDS}.`);
   }
   const sentinels = Array.from({ length: extraIds }, (_, index) => `<extra_id_${extraIds - 1 - index}>`);
   const entries: [string, number][] = [
@@ -150,8 +150,12 @@ function convertT5(
   const vocabulary = new Map(entries.map(([text], id) => [text, id]));
   // The pieces alone are all different.
   const twice = entries.find(([text], id) => vocabulary.get(text) !== id);
-  if (twice !== undefined)
-    throw new CheckpointError(path, `the pieces hold sentinels such as ${twice[0]} already; they come twice.`);
+  if (twice !== undefined) {
+    throw new CheckpointError(
+      path,
+      `the pieces already contain sentinels such as ${twice[0]}, which would then occur twice.`,
+    );
+  }
   const added = placeAddedTokens(
     vocabulary,
     [...ownTokens(model), ...sentinels.map((content) => ({ content, special: true })), ...addedTokens],

@@ -119,5 +119,5 @@ async function writeTokenizer(
 
 function missing(sources: readonly RoledSource[], what: string): CheckpointError {
   const where = sources.map(({ source }) => source.path).join(', ');
-  return new CheckpointError(where, `none of these holds ${what}. Give a folder that does as one more source.`);
+  return new CheckpointError(where, `none of these contains ${what}. Add a source folder that contains it.`);
 }

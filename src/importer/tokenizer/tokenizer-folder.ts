@@ -56,7 +56,7 @@ export async function convertTokenizerFolder(
     const mergesPath = join(directory, 'merges.txt');
     const merges = await readOptionalFile(mergesPath);
     if (merges === undefined)
-      throw new CheckpointError(mergesPath, 'the file is missing; vocab.json needs it beside it.');
+      throw new CheckpointError(mergesPath, 'the file is missing; it must be next to vocab.json.');
     const files = { vocab: vocab.toString('utf8'), vocabPath, merges: merges.toString('utf8'), mergesPath };
     const first = start(false);
     if (first === undefined) {

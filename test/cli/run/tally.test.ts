@@ -42,10 +42,10 @@ test('an image of which one question failed counts as failed', () => {
 test('an interrupted run says what is done and where to go on', () => {
   const tally = tallyOf(5, 'caption', [good, bad]);
   expect(tally.interruptedSummary(new Interrupted('SIGINT'), 'x.jsonl')).toBe(
-    'interrupted: 1 image captioned, 1 failed, 3 left. Every line in x.jsonl is complete; go on from 2.jpg with another --output.',
+    'interrupted: 1 image captioned, 1 failed, 3 left. Every line in x.jsonl is complete. To continue, start at 2.jpg with another --output.',
   );
   expect(tally.interruptedSummary(new Interrupted('SIGTERM'), undefined)).toBe(
-    'terminated: 1 image captioned, 1 failed, 3 left. Every line written is complete; go on from 2.jpg.',
+    'terminated: 1 image captioned, 1 failed, 3 left. Every written line is complete. To continue, start at 2.jpg.',
   );
 });
 
@@ -87,6 +87,6 @@ test('what comes after all images counts none of them again, and an image that f
   expect(tally.summary(1)).toBe('1 image compared, 1 failed, in 1.0 s (2.0 images/s).');
   expect(tally.exitCode).toBe(1);
   expect(tally.interruptedSummary(new Interrupted('SIGINT'), undefined)).toBe(
-    'interrupted: 1 image compared, 1 failed, 0 left. The best are known only at the end.',
+    'interrupted: 1 image compared, 1 failed, 0 left. The best images are only known at the end of a run.',
   );
 });

@@ -69,7 +69,7 @@ describe('a thread that fails', () => {
   });
 
   test('by an error nobody caught', async () => {
-    await expect(startThread(`throw new Error('a bug');`)).rejects.toThrow('the inference thread broke down: a bug');
+    await expect(startThread(`throw new Error('a bug');`)).rejects.toThrow('the inference thread failed: a bug');
   });
 
   test('by ending rejects what is open', async () => {

@@ -127,7 +127,7 @@ describe('refuses', () => {
   });
 
   test('sources that make no family', async () => {
-    await expect(importParts([PARTS.eva])).rejects.toThrow(/makes no known model .*--family/);
+    await expect(importParts([PARTS.eva])).rejects.toThrow(/are not a known model .*--family/);
   });
 
   test('a Q-Former for a family without one', async () => {
@@ -146,7 +146,7 @@ describe('refuses', () => {
       config: PARTS.config,
     } as const;
     await expect(importCheckpoint(directory, options)).rejects.toThrow(
-      /holds a Q-Former, and minigpt4-llama2 has none/,
+      /contains a Q-Former, but minigpt4-llama2 has none/,
     );
   });
 
@@ -164,7 +164,7 @@ describe('refuses', () => {
   });
 
   test('--config beside a whole model, which says the same itself', async () => {
-    await expect(importParts([fixture('hf-blip2-opt/model')])).rejects.toThrow(/leave --config out/);
+    await expect(importParts([fixture('hf-blip2-opt/model')])).rejects.toThrow(/--config is not needed/);
   });
 
   test('a source that does not exist', async () => {
