@@ -32,7 +32,7 @@ export async function loadPixelValues(
     async () => {
       const image = await opened.decode(declaration.imageSize);
       signal?.throwIfAborted();
-      return preprocessImage(image, declaration);
+      return preprocessImage(image, declaration, signal);
     },
     signal,
   );

@@ -8,6 +8,7 @@
 import { ImageError } from '../../errors.ts';
 import type { Chooser, FinishReason, JudgedChoices } from '../../language/chooser.ts';
 import type { LanguageModel, RowCache, RowEmbeds } from '../../language/language-model.ts';
+import type { RowDecoder } from '../../language/stop-texts.ts';
 import { newChooser } from '../choosers.ts';
 import { notANumber } from '../model-failures.ts';
 import { leastRoom, rowsPerAnswer, type GenerationOptions } from '../model.ts';
@@ -42,24 +43,24 @@ type AdmittedJob = { job: Job; row: RowEmbeds; room: number };
 export class ContinuousBatch {
   readonly #language: LanguageModel;
   readonly #cache: RowCache;
-  readonly #decode: (tokenIds: readonly number[]) => string;
+  readonly #startDecoding: () => RowDecoder;
   readonly #waiting: Job[] = [];
   /** In the order of their rows, which are the first ones of the cache without a gap. */
   readonly #active: ActiveAnswer[] = [];
 
   /**
    * @param maxLength the greatest `positionsNeeded` of all prompts that will be added
-   * @param decode the text of ids; needed where an answer ends with a stop text
+   * @param startDecoding begins the text of a row; needed where an answer ends with a stop text
    */
   constructor(
     language: LanguageModel,
     rows: number,
     maxLength: number,
-    decode: (tokenIds: readonly number[]) => string = refuseToDecode,
+    startDecoding: () => RowDecoder = refuseToDecode,
   ) {
     this.#language = language;
     this.#cache = language.newCache(rows, maxLength);
-    this.#decode = decode;
+    this.#startDecoding = startDecoding;
   }
 
   get isIdle(): boolean {
@@ -127,7 +128,7 @@ export class ContinuousBatch {
     const started = admitted.map(({ job, room }, index) => {
       const promptLength = lengths[index] ?? 0;
       const { key = [] } = job;
-      const start = { length: promptLength, room, key, decode: this.#decode };
+      const start = { length: promptLength, room, key, startDecoding: this.#startDecoding };
       return { job, chooser: newChooser(job.options, start), promptLength };
     });
     this.#active.push(...started);

@@ -262,7 +262,7 @@ export class InferenceLoop {
       this.#maxLength = Math.max(this.#maxLength, ...this.#prompts.map(({ positions }) => positions));
       this.#rowsPerAnswer = Math.max(this.#rowsPerAnswer, ...this.#prompts.map(({ rows }) => rows));
       const rows = this.#batchSize * this.#rowsPerAnswer;
-      this.#batch = new ContinuousBatch(this.#language, rows, this.#maxLength, (ids) => this.#loadedTexts.decode(ids));
+      this.#batch = new ContinuousBatch(this.#language, rows, this.#maxLength, () => this.#loadedTexts.startDecoding());
     }
     let fitting = this.#prompts.findIndex((prompt) => !this.#fits(prompt));
     if (fitting < 0) fitting = this.#prompts.length;

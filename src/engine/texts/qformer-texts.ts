@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { PackError, UsageError } from '../../errors.ts';
 import type { ModelDeclaration, Pack } from '../../pack/model-declaration.ts';
 import type { AnswerLength } from '../../prompt/prompt-family.ts';
+import type { IncrementalDecoder } from '../../tokenizer/incremental-decoder.ts';
 import { loadTokenizer, type Tokenizer } from '../../tokenizer/tokenizer.ts';
 import type { TokenizedPrompt, WritingTexts } from '../model.ts';
 
@@ -68,6 +69,10 @@ export class QFormerTexts implements WritingTexts {
 
   decode(tokenIds: readonly number[]): string {
     return this.#tokenizer.decode(tokenIds);
+  }
+
+  startDecoding(): IncrementalDecoder {
+    return this.#tokenizer.startDecoding();
   }
 
   cleanUp(text: string): string {
