@@ -52,7 +52,11 @@ export async function decodeImage(path: string, limits: DecodeLimits, signal?: A
 }
 
 /** Reads a file and its image header, and checks the size. */
-export async function openImage(path: string, limits: DecodeLimits, signal?: AbortSignal): Promise<OpenedImage> {
+export async function openImage(
+  path: string | Buffer,
+  limits: DecodeLimits,
+  signal?: AbortSignal,
+): Promise<OpenedImage> {
   const bytes = await readImageBytes(path, signal);
   signal?.throwIfAborted();
   try {

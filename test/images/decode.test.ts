@@ -247,8 +247,8 @@ describe('a file that cannot be decoded', () => {
 
   test.skipIf(process.platform === 'win32')('a device is refused without reading it', async () => {
     expect(await failure('/dev/zero')).toEqual({
-      code: 'unsupported-format',
-      message: 'this is a device or a pipe, not an image file.',
+      code: 'unreadable-image',
+      message: 'this is a device, not an image file.',
     });
   });
 

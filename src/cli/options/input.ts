@@ -1,10 +1,11 @@
 /** The options that choose the images. Every command that reads folders of images has them. */
-import { readFile } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
+import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
-import { UsageError, systemErrorCode } from '../../errors.ts';
+import { UsageError } from '../../errors.ts';
 import type { Discovery } from '../../images/discover.ts';
 import { GROUP } from '../help/groups.ts';
+import { restoreBytes } from './argument-bytes.ts';
+import { readList } from './list-source.ts';
 import { wholeNumber } from './numbers.ts';
 
 /** As typed. */
@@ -40,12 +41,13 @@ export function collect(value: string, previous: string[] = []): string[] {
 /**
  * The images that the user asked for.
  *
- * @throws UsageError when none is named, a list cannot be read, or nothing matches.
+ * @throws UsageError when none is named, a list cannot be read, or nothing matches; the reason of `signal` when it is aborted.
  */
 export async function findImages(
   paths: readonly string[],
   options: InputOptions,
-  stdin: NodeJS.ReadableStream,
+  stdin: Readable,
+  signal?: AbortSignal,
 ): Promise<Discovery> {
   const { filesFrom, null: nulSeparated = false, recursive, exclude = [] } = options;
   if (nulSeparated && filesFrom === undefined) {
@@ -56,25 +58,23 @@ export async function findImages(
   if (paths.length === 0 && filesFrom === undefined) {
     throw new UsageError('no images given. Name image files or folders, or give a list with --files-from.');
   }
-  const [{ discoverImages }, { splitFileList }] = await Promise.all([
+  const [{ discoverImages }, { readFileList }] = await Promise.all([
     import('../../images/discover.ts'),
     import('../../images/file-list.ts'),
   ]);
-  const listed = filesFrom === undefined ? [] : splitFileList(await readList(filesFrom, stdin), nulSeparated);
-  const discovery = await discoverImages({ paths, filesFrom: listed, recursive, exclude });
+  const list =
+    filesFrom === undefined ? undefined : readFileList(await readList(filesFrom, stdin, signal), nulSeparated);
+  const discovery = await discoverImages({
+    paths: await restoreBytes(paths),
+    ...(list === undefined ? {} : { filesFrom: list }),
+    recursive,
+    exclude,
+    signal,
+  });
   if (discovery.files.length === 0) {
     const place = paths.length === 0 ? 'the list names no images' : `nothing matched in ${paths.join(', ')}`;
-    throw new UsageError(`no images found: ${place}.`);
+    const facts = [`no images found: ${place}.`, ...discovery.warnings, discovery.leftOut.sentence];
+    throw new UsageError(facts.filter((fact) => fact !== undefined).join(' '));
   }
   return discovery;
-}
-
-async function readList(path: string, stdin: NodeJS.ReadableStream): Promise<string> {
-  if (path === '-') return text(stdin);
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    const reason = systemErrorCode(error) === 'ENOENT' ? 'there is no such file' : String(error);
-    throw new UsageError(`--files-from ${path}: ${reason}.`, { cause: error });
-  }
 }

@@ -5,7 +5,8 @@ import { loadMatchingModel } from '../../engine/matching/load.ts';
 import type { MatchingModel } from '../../engine/matching/model.ts';
 import { MatchingTexts } from '../../engine/matching/texts.ts';
 import { systemErrorCode, UsageError } from '../../errors.ts';
-import { splitFileList } from '../../images/file-list.ts';
+import type { Discovery } from '../../images/discover.ts';
+import { splitLines } from '../../images/file-list.ts';
 import type { Pack } from '../../pack/model-declaration.ts';
 import { decodeFile } from '../../pipeline/bounded-decoder.ts';
 import { matchImages, type MatchSettings } from '../../pipeline/match.ts';
@@ -16,6 +17,7 @@ import { knownMatchingModel } from '../models/known-matching-model.ts';
 import { findImages, type InputOptions } from '../options/input.ts';
 import type { ModelChoiceOptions } from '../options/model.ts';
 import type { OutputOptions } from '../options/output.ts';
+import { reportDiscovery } from './discovery-report.ts';
 import { runStream, type PreparedRun } from './stream.ts';
 import { chooseModel, decoderCount } from '../options/settings.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -36,24 +38,25 @@ const AUTO_BATCH_SIZE = 8;
  */
 export async function runMatch(paths: readonly string[], options: MatchOptions): Promise<number> {
   const { top } = options;
-  return runStream(top === undefined ? 'match' : 'rank', options, async (terminal) => {
+  return runStream(top === undefined ? 'match' : 'rank', options, async (terminal, signal) => {
     const texts = await readTexts(options);
-    const { files, warnings } = await findImages(paths, options, process.stdin);
-    for (const warning of warnings) terminal.say(warning);
+    const discovery = await findImages(paths, options, process.stdin, signal);
+    reportDiscovery(discovery, options.verbose === true, terminal);
     const pack = await resolvePack(chooseModel(options, process.env));
     await requireHeads(pack);
-    return prepareMatch(files, pack, texts, options, terminal);
+    return prepareMatch(discovery, pack, texts, options, terminal);
   });
 }
 
 async function prepareMatch(
-  files: PreparedRun<MatchingModel>['files'],
+  discovery: Discovery,
   pack: Pack,
   texts: readonly string[],
   options: MatchOptions,
   terminal: Terminal,
 ): Promise<PreparedRun<MatchingModel>> {
   const { top, verbose = false, details = false, maxPixels } = options;
+  const { files } = discovery;
   const { declaration, directory } = pack;
   const tokenIds = await tokenize(pack, texts, terminal);
   const settings: MatchSettings = { texts, details, maxPixels, decoders: decoderCount() };
@@ -66,7 +69,7 @@ async function prepareMatch(
     );
   }
   return {
-    files,
+    discovery,
     load: async () => loadMatchingModel(pack, tokenIds, { compute: { threads }, batchSize }),
     outcomes: (model, signal) => {
       const run = { files, image: declaration.image, model, settings, pixels: decodeFile, signal };
@@ -80,7 +83,7 @@ async function prepareMatch(
 
 /** @throws UsageError when there are none, or their file cannot be read. */
 async function readTexts({ text = [], texts: path }: MatchOptions): Promise<string[]> {
-  const texts = path === undefined ? text : [...text, ...splitFileList(await readTextFile(path), false)];
+  const texts = path === undefined ? text : [...text, ...splitLines(await readTextFile(path))];
   if (texts.length > 0) return texts;
   throw new UsageError('no texts given. Give a text with --text, or a list of texts with --texts.');
 }

@@ -1,7 +1,7 @@
 /** What must be known before a model is loaded: which images, which pack, which settings. All of it is quick, and much of it can be refused. */
 import type { LoadOptions } from '../../engine/model.ts';
 import { QFORMER_CAPTION_LENGTH, writesByQFormer } from '../../engine/texts/qformer-texts.ts';
-import type { ImageFile } from '../../images/image-file.ts';
+import type { Discovery } from '../../images/discover.ts';
 import type { Pack } from '../../pack/model-declaration.ts';
 import type { DetailTask, Settings, Task } from '../../pipeline/settings.ts';
 import { UsageError } from '../../errors.ts';
@@ -13,9 +13,16 @@ import { findImages } from '../options/input.ts';
 import { choosePreset } from '../options/preset.ts';
 import { chooseLoadOptions, chooseModel, resolveSettings, type RunOptions } from '../options/settings.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import { reportDiscovery } from './discovery-report.ts';
 
 /** `task` is complete: with what a preset adds to it. */
-export type Preparation = { task: Task; files: ImageFile[]; pack: Pack; settings: Settings; loadOptions: LoadOptions };
+export type Preparation = {
+  task: Task;
+  discovery: Discovery;
+  pack: Pack;
+  settings: Settings;
+  loadOptions: LoadOptions;
+};
 
 /**
  * Finds the images and the pack, and completes the settings.
@@ -27,9 +34,11 @@ export async function prepare(
   paths: readonly string[],
   options: RunOptions,
   terminal: Terminal,
+  signal: AbortSignal,
 ): Promise<Preparation> {
-  const { files, warnings } = await findImages(paths, options, process.stdin);
-  for (const warning of warnings) terminal.say(warning);
+  const discovery = await findImages(paths, options, process.stdin, signal);
+  reportDiscovery(discovery, options.verbose === true, terminal);
+  const { files } = discovery;
 
   const pack = await resolvePack(chooseModel(options, process.env));
   const { declaration, directory } = pack;
@@ -47,7 +56,7 @@ export async function prepare(
       `images ${files.length}, threads ${compute.threads}, batch size ${batchSize}, decoders ${settings.decoders}`,
     );
   }
-  return { task: completed, files, pack, settings, loadOptions };
+  return { task: completed, discovery, pack, settings, loadOptions };
 }
 
 /** The task with the prompt of the preset, unless the user gave one, and with the detail that the user asked for. */

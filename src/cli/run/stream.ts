@@ -5,7 +5,7 @@
  * decoded.
  */
 import { performance } from 'node:perf_hooks';
-import type { ImageFile } from '../../images/image-file.ts';
+import type { Discovery } from '../../images/discover.ts';
 import { ClosedPipe, FileDestination, refuseUnusableTarget, StreamDestination } from '../../output/destination.ts';
 import type { RecordKind } from '../../output/record.ts';
 import { RecordWriter } from '../../output/record-writer.ts';
@@ -27,7 +27,7 @@ export interface Closable {
 
 /** A run whose images and settings are known, and whose model is not loaded yet. */
 export type PreparedRun<Model extends Closable> = {
-  files: readonly ImageFile[];
+  discovery: Discovery;
   load: () => Promise<Model>;
   /** Called once the model is loaded. */
   onReady?: (model: Model) => void;
@@ -46,7 +46,7 @@ export type PreparedRun<Model extends Closable> = {
 export async function runStream<Model extends Closable>(
   kind: RecordKind,
   options: OutputOptions & { scores?: boolean },
-  prepare: (terminal: Terminal) => Promise<PreparedRun<Model>>,
+  prepare: (terminal: Terminal, signal: AbortSignal) => Promise<PreparedRun<Model>>,
 ): Promise<number> {
   const began = performance.now();
   const terminal = new Terminal(process.stderr);
@@ -62,8 +62,8 @@ export async function runStream<Model extends Closable>(
   let tally = new Tally([], kind);
   let loading: Promise<Model> | undefined;
   try {
-    const run = await abortable(prepare(terminal), signal);
-    tally = new Tally(run.files, kind);
+    const run = await abortable(prepare(terminal, signal), signal);
+    tally = new Tally(run.discovery.files, kind, run.discovery);
     progress.start(tally);
 
     loading = run.load();

@@ -17,18 +17,19 @@ import type { Terminal } from '../terminal/terminal.ts';
  */
 export async function runCommand(task: Task, paths: readonly string[], options: RunOptions): Promise<number> {
   const kind = task.kind === 'caption' && options.allWordings === true ? 'wordings' : task.kind;
-  return runStream(kind, options, async (terminal): Promise<PreparedRun<Model>> => {
-    const { task: completed, ...prepared } = await prepare(task, paths, options, terminal);
-    const { files, pack, settings, loadOptions } = prepared;
+  return runStream(kind, options, async (terminal, signal): Promise<PreparedRun<Model>> => {
+    const { task: completed, ...prepared } = await prepare(task, paths, options, terminal, signal);
+    const { discovery, pack, settings, loadOptions } = prepared;
+    const { files } = discovery;
     const { loadModel } = await import('../../engine/load-model.ts');
     const { image } = pack.declaration;
     return {
-      files,
+      discovery,
       load: async () => loadModel(pack, loadOptions),
       onReady: (model) => {
         if (options.showPrompt === true) showPrompts(completed, model, terminal);
       },
-      outcomes: (model, signal) => answerImages({ files, image, model, settings, pixels: decodeFile, signal }),
+      outcomes: (model) => answerImages({ files, image, model, settings, pixels: decodeFile, signal }),
     };
   });
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { formatDuration } from '../../../src/cli/terminal/duration.ts';
 import { Interrupted } from '../../../src/cli/terminal/interruption.ts';
+import { LeftOut } from '../../../src/images/discovery/left-out.ts';
 import { Tally } from '../../../src/cli/run/tally.ts';
 import type { ImageOutcome } from '../../../src/pipeline/run.ts';
 
@@ -37,6 +38,22 @@ test('an image of which one question failed counts as failed', () => {
   const tally = tallyOf(3, 'ask', [good, good, bad]);
   expect(tally.summary(2)).toBe('2 images answered, 1 failed, in 2.0 s (1.5 images/s).');
   expect(tally.exitCode).toBe(1);
+});
+
+test('what is missing is told in the last line, and an unreadable folder is a failure', () => {
+  const leftOut = new LeftOut();
+  leftOut.addFile('p/a.mov', 'no image');
+  const others = new Tally([{ path: 'a.jpg' }], 'caption', { unreadableFolders: 0, leftOut });
+  others.count(good);
+  expect(others.summary(0.5)).toBe('1 image captioned in 0.5 s (2.0 images/s). 1 other file left out: 1 .mov.');
+  expect(others.exitCode).toBe(0);
+
+  const closed = new Tally([{ path: 'a.jpg' }], 'caption', { unreadableFolders: 2, leftOut });
+  closed.count(good);
+  expect(closed.summary(0.5)).toBe(
+    '1 image captioned in 0.5 s (2.0 images/s). 2 folders could not be read. 1 other file left out: 1 .mov.',
+  );
+  expect(closed.exitCode).toBe(1);
 });
 
 test('an interrupted run says what is done and where to go on', () => {
