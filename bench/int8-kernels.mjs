@@ -13,6 +13,8 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
+// oxlint-disable-next-line import/no-unassigned-import -- for its effect, before the library is loaded
+import '../dist/runtime/telemetry-off.js';
 import onnxProto from 'onnx-proto';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describeMachine, describeVersions, machineName, ROOT } from './machine.mjs';

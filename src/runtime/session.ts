@@ -5,6 +5,8 @@
  * thread. Memory: a session holds its weights as float32, and an arena for the largest run so far.
  */
 import { basename } from 'node:path';
+// oxlint-disable-next-line import/no-unassigned-import -- for its effect, and first: the library reads what it sets while it is loaded
+import './telemetry-off.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { PackError } from '../errors.ts';
 import type { Compute } from './compute.ts';

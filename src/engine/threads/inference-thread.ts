@@ -2,7 +2,7 @@
  * The main thread's end of a thread that computes: requests with numbers go in, promises come back. What is asked and answered is known to
  * those who use it; this file knows how a thread starts, fails and ends.
  */
-import { Worker } from 'node:worker_threads';
+import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { MinigptError } from '../../errors.ts';
 
 /** What a thread says of itself. Classes do not cross threads, so a failure is its message, and its stack for `--debug`. */
@@ -34,7 +34,7 @@ export class InferenceThread<Answered extends { id: number }> {
     script: URL,
     workerData: unknown,
   ): Promise<InferenceThread<Answered>> {
-    const worker = new Worker(script, { workerData });
+    const worker = new Worker(script, { workerData, env: SHARE_ENV });
     const thread = new InferenceThread<Answered>(worker);
     await new Promise<void>((resolve, reject) => {
       worker.on('message', (message: ThreadMessage<Answered>) => {
