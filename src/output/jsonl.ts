@@ -7,6 +7,7 @@ const OTHER_LINE_ENDS = /[\u0085\u2028\u2029]/g;
 export const jsonl: RecordFormat = {
   header: '',
   encode: (record) => `${JSON.stringify(record).replace(OTHER_LINE_ENDS, unicodeEscape)}\n`,
+  footer: '',
 };
 
 function unicodeEscape(character: string): string {

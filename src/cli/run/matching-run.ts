@@ -10,6 +10,7 @@ import type { Pack } from '../../pack/model-declaration.ts';
 import { decodeFile } from '../../pipeline/bounded-decoder.ts';
 import { matchImages, type MatchSettings } from '../../pipeline/match.ts';
 import { rankImages } from '../../pipeline/rank.ts';
+import { everyImage, selectImages } from '../../pipeline/selection.ts';
 import { listKnownModels } from '../../store/known-models.ts';
 import { listPacks, resolvePack } from '../../store/packs.ts';
 import { findImages, type InputOptions } from '../options/input.ts';
@@ -37,8 +38,9 @@ export async function runMatch(paths: readonly string[], options: MatchOptions):
   const { top } = options;
   return runStream(top === undefined ? 'match' : 'rank', options, async (terminal) => {
     const texts = await readTexts(options);
-    const { files, warnings } = await findImages(paths, options, process.stdin);
+    const { files: found, warnings } = await findImages(paths, options, process.stdin);
     for (const warning of warnings) terminal.say(warning);
+    const files = selectImages(found, everyImage);
     const pack = await resolvePack(chooseModel(options, process.env));
     await requireHeads(pack);
     return prepareMatch(files, pack, texts, options, terminal);

@@ -3,6 +3,7 @@ import type { LoadOptions } from '../../engine/model.ts';
 import { QFORMER_CAPTION_LENGTH, writesByQFormer } from '../../engine/texts/qformer-texts.ts';
 import type { ImageFile } from '../../images/image-file.ts';
 import type { Pack } from '../../pack/model-declaration.ts';
+import { everyImage, selectImages } from '../../pipeline/selection.ts';
 import type { DetailTask, Settings, Task } from '../../pipeline/settings.ts';
 import { UsageError } from '../../errors.ts';
 import { loadPromptFamily, type PromptFamily } from '../../prompt/prompt-family.ts';
@@ -28,8 +29,9 @@ export async function prepare(
   options: RunOptions,
   terminal: Terminal,
 ): Promise<Preparation> {
-  const { files, warnings } = await findImages(paths, options, process.stdin);
+  const { files: found, warnings } = await findImages(paths, options, process.stdin);
   for (const warning of warnings) terminal.say(warning);
+  const files = selectImages(found, everyImage);
 
   const pack = await resolvePack(chooseModel(options, process.env));
   const { declaration, directory } = pack;
