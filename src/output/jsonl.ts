@@ -10,6 +10,7 @@ const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 export const jsonl: RecordFormat = {
   header: '',
   encode: (record) => `${JSON.stringify(record).replace(UNSAFE, unicodeEscape)}\n`,
+  footer: '',
 };
 
 function unicodeEscape(character: string): string {

@@ -11,6 +11,7 @@ import type { Pack } from '../../pack/model-declaration.ts';
 import { decodeFile } from '../../pipeline/bounded-decoder.ts';
 import { matchImages, type MatchSettings } from '../../pipeline/match.ts';
 import { rankImages } from '../../pipeline/rank.ts';
+import { everyImage, selectImages } from '../../pipeline/selection.ts';
 import type { KnownModel } from '../../store/known-models.ts';
 import { listPacks, resolvePack } from '../../store/packs.ts';
 import { knownMatchingModel } from '../models/known-matching-model.ts';
@@ -40,8 +41,9 @@ export async function runMatch(paths: readonly string[], options: MatchOptions):
   const { top } = options;
   return runStream(top === undefined ? 'match' : 'rank', options, async (terminal, signal) => {
     const texts = await readTexts(options);
-    const discovery = await findImages(paths, options, process.stdin, signal);
-    reportDiscovery(discovery, options.verbose === true, terminal);
+    const found = await findImages(paths, options, process.stdin, signal);
+    reportDiscovery(found, options.verbose === true, terminal);
+    const discovery = { ...found, files: selectImages(found.files, everyImage) };
     const pack = await resolvePack(chooseModel(options, process.env));
     await requireHeads(pack);
     return prepareMatch(discovery, pack, texts, options, terminal);

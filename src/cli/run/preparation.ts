@@ -3,6 +3,7 @@ import type { LoadOptions } from '../../engine/model.ts';
 import { QFORMER_CAPTION_LENGTH, writesByQFormer } from '../../engine/texts/qformer-texts.ts';
 import type { Discovery } from '../../images/discover.ts';
 import type { Pack } from '../../pack/model-declaration.ts';
+import { everyImage, selectImages } from '../../pipeline/selection.ts';
 import type { DetailTask, Settings, Task } from '../../pipeline/settings.ts';
 import { UsageError } from '../../errors.ts';
 import { loadPromptFamily, type PromptFamily } from '../../prompt/prompt-family.ts';
@@ -36,9 +37,10 @@ export async function prepare(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<Preparation> {
-  const discovery = await findImages(paths, options, process.stdin, signal);
-  reportDiscovery(discovery, options.verbose === true, terminal);
-  const { files } = discovery;
+  const found = await findImages(paths, options, process.stdin, signal);
+  reportDiscovery(found, options.verbose === true, terminal);
+  const files = selectImages(found.files, everyImage);
+  const discovery = { ...found, files };
 
   const pack = await resolvePack(chooseModel(options, process.env));
   const { declaration, directory } = pack;

@@ -8,7 +8,7 @@ import { performance } from 'node:perf_hooks';
 import type { Discovery } from '../../images/discover.ts';
 import { ClosedPipe, FileDestination, refuseUnusableTarget, StreamDestination } from '../../output/destination.ts';
 import type { RecordKind } from '../../output/record.ts';
-import { RecordWriter } from '../../output/record-writer.ts';
+import { recordFormat, RecordWriter } from '../../output/record-writer.ts';
 import { abortable } from '../../pipeline/abortable.ts';
 import { deliver, type Outcome } from './delivery.ts';
 import { formatDuration } from '../terminal/duration.ts';
@@ -78,14 +78,10 @@ export async function runStream<Model extends Closable>(
 
     const destination =
       output === undefined ? new StreamDestination(process.stdout, 'standard output') : new FileDestination(output);
-    const writer = new RecordWriter(format, { kind, details, scores }, destination);
+    const writers = [new RecordWriter(recordFormat(format, { kind, details, scores }), destination)];
     const failuresInResults = toTerminal && process.stderr.isTTY && format === 'text';
     const told = { resultsOnTerminal: toTerminal, failuresInResults, debug };
-    try {
-      await deliver(run.outcomes(model, signal), writer, tally, terminal, told);
-    } finally {
-      await writer.close();
-    }
+    await deliver(run.outcomes(model, signal), writers, tally, terminal, told);
     progress.stop();
     run.onEnd?.(await model);
     if (!quiet) terminal.say(tally.summary(secondsSince(began)));
