@@ -26,6 +26,7 @@ const LAYERS: Readonly<Record<string, number>> = {
   runtime: 1,
   pack: 0,
   tensor: 0,
+  threads: 0,
   // The docs count it to layer 0; being below the folders of that layer, all of them may throw its errors.
   'errors.ts': -1,
   'required.ts': -1,

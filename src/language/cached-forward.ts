@@ -60,12 +60,17 @@ export class CachedForward {
     const layers = Array.from({ length: language.numHiddenLayers }, (_, n) => [`${n}.key`, `${n}.value`]).flat();
     const past = layers.map((name) => `past_key_values.${name}`);
     const results = ['logits', ...layers.map((name) => `present.${name}`)];
-    const embeddings = await TokenEmbeddings.load(directory);
+    const embeddings = await TokenEmbeddings.load(directory, language);
     try {
       const decoder = await Session.open(join(directory, graph), {
         compute,
         inputs: ['inputs_embeds', 'position_ids', 'logit_positions', 'past_lengths', ...past],
         outputs: results,
+        shapes: {
+          inputs_embeds: ['B', 'S', language.hiddenSize],
+          'past_key_values.0.key': ['B', language.numKeyValueHeads, 'C', language.headDim],
+          logits: ['B', language.vocabSize],
+        },
       });
       return new CachedForward(language, unnumbered, { embeddings, decoder }, results);
     } catch (error) {

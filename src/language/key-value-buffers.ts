@@ -22,6 +22,8 @@ export class KeyValueBuffers {
   /** How many of the last steps needed less than half, and the capacity that would have done for them. */
   #sparseSteps = 0;
   #neededCapacity = 0;
+  /** Whether all buffers are as long as `capacity` says: where memory runs out while they change, some are not. */
+  #isWhole = true;
 
   /** @param side whose positions they are where there are two kinds, as in the names of the graph: past_key_values.N.SIDE.key */
   constructor(shape: KeyValueShape, side?: 'decoder' | 'encoder') {
@@ -43,10 +45,12 @@ export class KeyValueBuffers {
   /**
    * Makes room for rows of this length.
    *
-   * @throws RangeError when it is more than the rows may ever have: a mistake of the loop, which has to end a row before.
+   * @throws RangeError when it is more than the rows may ever have: a mistake of the loop, which has to end a row before; or when memory runs out,
+   * and from then on always.
    */
   reserve(length: number): void {
     const { maxLength } = this.#shape;
+    this.#requireWhole();
     if (length <= this.#capacity) return;
     if (length > maxLength) throw new RangeError(`a row of ${length} positions in a cache of ${maxLength}`);
     this.#resize(this.#capacityFor(length));
@@ -70,6 +74,7 @@ export class KeyValueBuffers {
 
   /** Rows `first` … `first + count - 1` as inputs of the decoder graph. */
   inputs(first: number, count: number): Record<string, Tensor> {
+    this.#requireWhole();
     const { heads, headDim } = this.#shape;
     const dims = [count, heads, this.#capacity, headDim];
     const entries = this.#buffers.map(({ name, data }) => {
@@ -145,15 +150,22 @@ export class KeyValueBuffers {
     const before = this.#capacity * headDim;
     const after = capacity * headDim;
     const kept = Math.min(before, after);
+    this.#isWhole = false;
     for (const buffer of this.#buffers) {
       const resized = new Float32Array(rows * heads * after);
       for (let i = 0; i < rows * heads; i++)
         resized.set(buffer.data.subarray(i * before, i * before + kept), i * after);
       buffer.data = resized;
     }
+    this.#isWhole = true;
     this.#capacity = capacity;
     this.#sparseSteps = 0;
     this.#neededCapacity = 0;
+  }
+
+  #requireWhole(): void {
+    if (!this.#isWhole)
+      throw new RangeError('memory ran out while the cache changed its size, so what its rows hold is lost');
   }
 
   get #rowLength(): number {

@@ -64,5 +64,5 @@ test('are given up at once when the import is aborted', async () => {
 test('are not there when the thread is closed before', async () => {
   const digests = new SourceDigests(await makeFiles(10), ENTRY);
   await digests.close();
-  await expect(digests.finish()).rejects.toThrow('the checksums of the sources were not finished');
+  await expect(digests.finish()).rejects.toThrow('the thread that hashes the sources was closed before it answered');
 });

@@ -157,3 +157,13 @@ test('a row that is given to a new prompt holds nothing of the one before', () =
   expect(values.some(Number.isNaN)).toBe(false);
   expect(cache.encoderLengths(0, 3)).toEqual([5, 2, 5]);
 });
+
+// Buffers of which some had grown and some had not gave rows the keys of others.
+test('where memory runs out while the buffers grow, nothing is read from them any more', () => {
+  const buffers = new KeyValueBuffers({ rows: 1, layers: 2, heads: 1, maxLength: 2 ** 50, headDim: 1 });
+  buffers.reserve(5);
+  buffers.inputs(0, 1);
+  expect(() => buffers.reserve(2 ** 45)).toThrow(RangeError);
+  expect(() => buffers.inputs(0, 1)).toThrow('memory ran out while the cache grew');
+  expect(() => buffers.reserve(5)).toThrow('memory ran out while the cache grew');
+});

@@ -1,8 +1,9 @@
 /** The work of `chat`: loads the model and the image, and has the conversation on a terminal or through a pipe. */
-import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
+import { roomForText } from '../../engine/answer-room.ts';
 import type { ChatSession } from '../../engine/chat/session.ts';
+import { planCompute } from '../../engine/load-plan.ts';
 import type { AnswerOptions } from '../../engine/model.ts';
 import { UsageError } from '../../errors.ts';
 import { ClosedPipe, StreamDestination } from '../../output/destination.ts';
@@ -12,7 +13,7 @@ import type { Pack } from '../../pack/model-declaration.ts';
 import { abortable } from '../../pipeline/abortable.ts';
 import { loadPromptFamily } from '../../prompt/prompt-family.ts';
 import { resolvePack } from '../../store/packs.ts';
-import { resolveLength, roomForText } from '../options/answer-length.ts';
+import { resolveLength } from '../options/answer-length.ts';
 import { answerLines, type LineTally } from './lines.ts';
 import { ChatTalk } from './talk.ts';
 import { resolveDecoding, type DecodingOptions } from '../options/decoding.ts';
@@ -52,7 +53,7 @@ export async function runChat(image: string, flags: ChatFlags): Promise<number> 
   try {
     const { pack, options } = await abortable(prepareChat(flags), signal);
     const { ChatSession: Session } = await import('../../engine/chat/session.ts');
-    starting = Session.start({ pack, compute: { threads: flags.threads ?? availableParallelism() }, options });
+    starting = Session.start({ pack, compute: planCompute(flags.threads), options });
     const talk = new ChatTalk(await abortable(starting, signal), terminal, {
       pack,
       pixels: async (path) => {
@@ -123,12 +124,13 @@ async function chatOnTerminal(
 async function prepareChat(flags: ChatFlags): Promise<{ pack: Pack; options: AnswerOptions }> {
   const pack = await resolvePack(chooseModel(flags, process.env));
   const { declaration } = pack;
-  const { id, promptFamily } = declaration;
-  if (promptFamily === undefined) throw new UsageError(`the model ${id} has no language model, so it cannot chat.`);
+  const { id, promptFamily, language } = declaration;
+  if (promptFamily === undefined || language === undefined)
+    throw new UsageError(`the model ${id} has no language model, so it cannot chat.`);
   const { defaults, presets } = await loadPromptFamily(promptFamily);
   const preset = choosePreset(flags.preset, 'chat', presets, declaration);
   const usual = { ...defaults.chat, ...preset };
-  const fitting = { ...usual, maxNewTokens: Math.min(usual.maxNewTokens, roomForText(declaration)) };
+  const fitting = { ...usual, maxNewTokens: Math.min(usual.maxNewTokens, roomForText(language, declaration)) };
   return {
     pack,
     options: {

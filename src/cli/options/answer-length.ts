@@ -1,14 +1,10 @@
 /** How long an answer may and must be. An option overrides the preset, which overrides the prompt family. The model sets the limit. */
+import { roomForText } from '../../engine/answer-room.ts';
 import { UsageError } from '../../errors.ts';
 import type { ModelDeclaration } from '../../pack/model-declaration.ts';
 import type { PresetSettings } from '../../prompt/preset.ts';
 import type { AnswerLength } from '../../prompt/prompt-family.ts';
-
-/** How many tokens fit after the image. With an encoder, the image is read there and the decoder writes from position 0. */
-export function roomForText({ language, numImageTokens }: ModelDeclaration): number {
-  const positions = language?.maxPositionEmbeddings ?? 0;
-  return language?.kind === 'encoder-decoder' ? positions : positions - numImageTokens;
-}
+import { required } from '../../required.ts';
 
 /**
  * @param usual the lengths of the preset and the prompt family
@@ -27,7 +23,7 @@ export function resolveLength(
     const note = typed.maxNewTokens === undefined ? ` (${source})` : '';
     throw new UsageError(`--min-new-tokens ${minNewTokens} is more than --max-new-tokens ${maxNewTokens}${note}.`);
   }
-  const room = roomForText(model);
+  const room = roomForText(required(model.language, 'the language model'), model);
   if (maxNewTokens > room) {
     throw new UsageError(
       `--max-new-tokens ${maxNewTokens} is too long: the model ${model.id} has room for ${room} tokens after the image, including the prompt.`,

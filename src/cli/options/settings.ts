@@ -1,12 +1,9 @@
 /** Turns options, environment variables, the model and the machine into complete settings. No code in lower layers sees an option. */
 import { availableParallelism } from 'node:os';
-import { rowsPerAnswer, type AnswerOptions, type LoadOptions } from '../../engine/model.ts';
 import { UsageError } from '../../errors.ts';
-import { rowsForChoices } from '../../language/forced-choices.ts';
-import { bytesPerRow } from '../../language/kv-cache-size.ts';
 import { formatOfFile, type OutputFormat } from '../../output/output-format.ts';
 import type { ModelDeclaration } from '../../pack/model-declaration.ts';
-import { recordsPerImage, type Settings, type Task } from '../../pipeline/settings.ts';
+import type { Settings, Task } from '../../pipeline/settings.ts';
 import type { PresetSettings } from '../../prompt/preset.ts';
 import type { PromptFamily } from '../../prompt/prompt-family.ts';
 import { resolveLength } from './answer-length.ts';
@@ -25,15 +22,6 @@ export type RunOptions = InputOptions &
   OutputOptions &
   DetailOptions &
   Pick<ChoiceOptions, 'scores'>;
-
-/** More rows do not make a row cheaper: measured, a row of one step takes 0.36 ms in a batch of 16, and 0.25 ms in batches of 32 and 48. */
-const AUTO_BATCH_SIZE = 32;
-
-/** The largest cache of all rows together with an automatic batch size. */
-const AUTO_CACHE_BYTES = 2 ** 29;
-
-/** The assumed length of a prompt. The batch size is chosen before prompts are tokenized. */
-const USUAL_PROMPT_TOKENS = 32;
 
 /** Each decoder may hold a whole photograph in memory, and libvips uses several threads for one image. */
 const MOST_DECODERS = 8;
@@ -86,45 +74,6 @@ export function chooseProgress(
   }
   if (options.progress !== 'auto') return options.progress;
   return stderrIsTerminal && env['TERM'] !== 'dumb' ? 'bar' : 'plain';
-}
-
-/**
- * How the model is loaded.
- *
- * @param images number of images; a batch needs no more rows than there are answers
- */
-export function chooseLoadOptions(
-  options: ModelOptions,
-  task: Task,
-  images: number,
-  model: ModelDeclaration,
-  decoding: Pick<AnswerOptions, 'maxNewTokens' | 'search'>,
-): LoadOptions {
-  const { language, numImageTokens } = model;
-  const answers = images * recordsPerImage(task);
-  const choices = task.kind === 'ask' ? task.choices : undefined;
-  const rows = choices === undefined ? rowsPerAnswer(decoding) : rowsForChoices(choices.length);
-  const answerTokens = choices === undefined ? decoding.maxNewTokens : mostTokens(choices);
-  const rowBytes =
-    language === undefined
-      ? 0
-      : bytesPerRow({
-          layers: language.numHiddenLayers,
-          heads: language.numKeyValueHeads,
-          headDim: language.headDim,
-          maxLength: numImageTokens + USUAL_PROMPT_TOKENS + answerTokens,
-        });
-  const fitting = Math.max(Math.floor(AUTO_CACHE_BYTES / Math.max(rowBytes * rows, 1)), 1);
-  return {
-    compute: { threads: options.threads ?? availableParallelism() },
-    images,
-    batchSize: options.batchSize === 'auto' ? Math.min(AUTO_BATCH_SIZE, fitting, answers) : options.batchSize,
-  };
-}
-
-/** A token stands for at least one byte, and the end of an answer takes few tokens. */
-function mostTokens(choices: readonly string[]): number {
-  return Math.max(...choices.map((choice) => Buffer.byteLength(choice))) + 2;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** A run of `match`, from the command line to the exit code. */
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { planMatching } from '../../engine/load-plan.ts';
 import { loadMatchingModel } from '../../engine/matching/load.ts';
 import type { MatchingModel } from '../../engine/matching/model.ts';
 import { MatchingTexts } from '../../engine/matching/texts.ts';
@@ -27,9 +27,6 @@ import type { Terminal } from '../terminal/terminal.ts';
 export type MatchOptions = InputOptions &
   ModelChoiceOptions &
   OutputOptions & { text?: string[]; texts?: string; top?: number };
-
-/** Images that are embedded together: enough rows for the matrix products of a large image encoder, and 11 MB of embeddings. */
-const AUTO_BATCH_SIZE = 8;
 
 /**
  * Matches the texts of the options with the images of `paths`.
@@ -62,17 +59,16 @@ async function prepareMatch(
   const { declaration, directory } = pack;
   const tokenIds = await tokenize(pack, texts, terminal);
   const settings: MatchSettings = { texts, details, maxPixels, decoders: decoderCount() };
-  const threads = options.threads ?? availableParallelism();
-  const batchSize = options.batchSize === 'auto' ? Math.min(AUTO_BATCH_SIZE, files.length) : options.batchSize;
+  const plan = planMatching(files.length, options);
   if (verbose) {
     terminal.say(`model ${declaration.id} (${declaration.family}, ${declaration.precision}) in ${directory}`);
     terminal.say(
-      `images ${files.length}, texts ${texts.length}, threads ${threads}, batch size ${batchSize}, decoders ${settings.decoders}`,
+      `images ${files.length}, texts ${texts.length}, threads ${plan.compute.threads}, batch size ${plan.batchSize}, decoders ${settings.decoders}`,
     );
   }
   return {
     discovery,
-    load: async () => loadMatchingModel(pack, tokenIds, { compute: { threads }, batchSize }),
+    load: async () => loadMatchingModel(pack, tokenIds, plan),
     outcomes: (model, signal) => {
       const run = { files, image: declaration.image, model, settings, pixels: decodeFile, signal };
       return top === undefined ? matchImages(run) : rankImages(run, top);

@@ -1,10 +1,11 @@
 /** What must be known before a model is loaded: which images, which pack, which settings. All of it is quick, and much of it can be refused. */
+import { planWriting } from '../../engine/load-plan.ts';
 import type { LoadOptions } from '../../engine/model.ts';
 import { QFORMER_CAPTION_LENGTH, writesByQFormer } from '../../engine/texts/qformer-texts.ts';
 import type { Discovery } from '../../images/discover.ts';
 import type { Pack } from '../../pack/model-declaration.ts';
 import { everyImage, selectImages } from '../../pipeline/selection.ts';
-import type { DetailTask, Settings, Task } from '../../pipeline/settings.ts';
+import { recordsPerImage, type DetailTask, type Settings, type Task } from '../../pipeline/settings.ts';
 import { UsageError } from '../../errors.ts';
 import { loadPromptFamily, type PromptFamily } from '../../prompt/prompt-family.ts';
 import type { PresetSettings } from '../../prompt/preset.ts';
@@ -12,7 +13,7 @@ import { resolvePack } from '../../store/packs.ts';
 import { chooseDetail } from '../options/detail.ts';
 import { findImages } from '../options/input.ts';
 import { choosePreset } from '../options/preset.ts';
-import { chooseLoadOptions, chooseModel, resolveSettings, type RunOptions } from '../options/settings.ts';
+import { chooseModel, resolveSettings, type RunOptions } from '../options/settings.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { reportDiscovery } from './discovery-report.ts';
 
@@ -50,7 +51,13 @@ export async function prepare(
   const preset = choosePreset(presetName, task.kind, prompts.presets, declaration);
   const completed = completeTask(task, preset, detail?.detail);
   const settings = resolveSettings(completed, options, prompts, declaration, preset);
-  const loadOptions = chooseLoadOptions(options, completed, files.length, declaration, settings.decoding);
+  const work = {
+    images: files.length,
+    answersPerImage: recordsPerImage(completed),
+    decoding: settings.decoding,
+    choices: completed.kind === 'ask' ? completed.choices : undefined,
+  };
+  const loadOptions = planWriting(declaration, work, options);
   if (options.verbose === true) {
     const { compute, batchSize } = loadOptions;
     terminal.say(`model ${declaration.id} (${declaration.family}, ${declaration.precision}) in ${directory}`);

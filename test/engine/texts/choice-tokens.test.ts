@@ -19,8 +19,8 @@ function idsOf(tokenizer: Tokenizer, tokens: readonly string[]): number[] {
   });
 }
 
-function language(kind: LanguageDeclaration['kind'], eosTokenIds: number[]): { language: LanguageDeclaration } {
-  return { language: { ...fakeDeclaration(kind, 64), eosTokenIds } };
+function language(kind: LanguageDeclaration['kind'], eosTokenIds: number[]): LanguageDeclaration {
+  return { ...fakeDeclaration(kind, 64), eosTokenIds };
 }
 
 describe('a tokenizer prepends a space by itself', () => {
@@ -147,7 +147,7 @@ describe('refused is', () => {
     };
     const model = { id: 'tiny', numImageTokens: 4 };
     const check = (kind: LanguageDeclaration['kind'], positions: number) => () =>
-      refuseLongChoices(prompt, { ...model, language: fakeDeclaration(kind, positions) });
+      refuseLongChoices(prompt, fakeDeclaration(kind, positions), model);
     expect(check('decoder-only', 9)).not.toThrow();
     expect(check('decoder-only', 8)).toThrow(
       'the choice that begins "long" is too long: it has 5 tokens, and the model tiny has room for 4 after the image, including the prompt.',

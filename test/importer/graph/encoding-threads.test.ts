@@ -178,7 +178,7 @@ describe('an error says in a thread what it says here', () => {
 test('closing rejects what waits, and everything afterwards', async () => {
   const threads = startThreads(1);
   const piece = pieceOf(stored('a'), 'int4');
-  const waiting = expect(threads.encode(piece)).rejects.toThrow('closed before a piece was encoded');
+  const waiting = expect(threads.encode(piece)).rejects.toThrow('a thread of the import was closed before it answered');
   await threads.close();
   await waiting;
   await expect(threads.encode(piece)).rejects.toThrow(MinigptError);
