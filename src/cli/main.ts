@@ -8,6 +8,7 @@ import { CommanderError } from 'commander';
 import { MinigptError } from '../errors.ts';
 import { ClosedPipe, StreamDestination } from '../output/destination.ts';
 import { EXIT } from './exit-codes.ts';
+import { endProcess } from './process-end.ts';
 import { buildProgram } from './program.ts';
 import { Terminal } from './terminal/terminal.ts';
 
@@ -51,8 +52,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     fail(error);
   }
-  // An image may still be decoding although its result is not needed. Do not wait for it: exit once stderr has its text.
-  process.stderr.write('', () => process.exit());
+  await endProcess();
 }
 
 /** Says what happened. Returns the exit code. */

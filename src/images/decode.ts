@@ -8,6 +8,7 @@
  */
 import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { ImageError } from '../errors.ts';
+import { nativeWork } from '../threads/native-work.ts';
 import { explainDecodeFailure } from './decode-failure.ts';
 import { formatCount } from './format-count.ts';
 import { isSrgbProfile } from './icc-profile.ts';
@@ -61,7 +62,7 @@ export async function openImage(
   signal?.throwIfAborted();
   try {
     // The size is checked below, with a message of our own.
-    const header = await sharp(bytes, { failOn: 'error', limitInputPixels: false }).metadata();
+    const header = await nativeWork(sharp(bytes, { failOn: 'error', limitInputPixels: false }).metadata());
     refuseLarge(header, limits.maxPixels);
     return {
       decodedBytes: bytes.length + peakBytes(header),
@@ -110,13 +111,14 @@ async function decodeFrame(bytes: Buffer, header: Metadata, limits: DecodeLimits
   // Samples that need arithmetic of our own are decoded as they are.
   const plain = !wide && !plainCmyk && !header.hasAlpha;
   const reduced = side !== undefined && plain ? reducedSize(header, side) : undefined;
-  const { data, info } = await inColourSpace(
+  const decoded = inColourSpace(
     reduced === undefined ? upright : reduce(upright, reduced, header.format),
     plainCmyk,
     wide,
   )
     .raw({ depth: wide ? 'ushort' : 'uchar' })
     .toBuffer({ resolveWithObject: true });
+  const { data, info } = await nativeWork(decoded);
   // A plain Uint8Array, because loops that see Buffers as well run slower.
   const samples = wide ? narrowSamples(data) : new Uint8Array(data.buffer, data.byteOffset, data.length);
   const pixels = info.width * info.height;

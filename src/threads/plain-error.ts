@@ -77,7 +77,7 @@ function madeAgain(plain: PlainError): Error {
       );
     case 'minigpt':
       return new MinigptError(message, options);
-    case 'other': {
+    default: {
       const error = new Error(message, options);
       error.name = plain.name;
       return error;

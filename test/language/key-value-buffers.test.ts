@@ -164,6 +164,6 @@ test('where memory runs out while the buffers grow, nothing is read from them an
   buffers.reserve(5);
   buffers.inputs(0, 1);
   expect(() => buffers.reserve(2 ** 45)).toThrow(RangeError);
-  expect(() => buffers.inputs(0, 1)).toThrow('memory ran out while the cache grew');
-  expect(() => buffers.reserve(5)).toThrow('memory ran out while the cache grew');
+  expect(() => buffers.inputs(0, 1)).toThrow('memory ran out while the cache changed its size');
+  expect(() => buffers.reserve(5)).toThrow('memory ran out while the cache changed its size');
 });

@@ -90,11 +90,15 @@ export async function runChat(image: string, flags: ChatFlags): Promise<number> 
     if (error instanceof ClosedPipe) return EXIT.ok;
     throw error;
   } finally {
-    await starting?.then(
+    const closed = starting?.then(
       async (session) => session.close(),
       () => undefined,
     );
-    interruption.release();
+    // What the model is at cannot be stopped. Who has interrupted the conversation does not wait for it; who has not may still do so.
+    if (interruption.interrupted === undefined) {
+      interruption.release();
+      await closed;
+    }
   }
 }
 

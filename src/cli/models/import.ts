@@ -1,4 +1,5 @@
 /** `minigpt models import`: shows what was found and writes the weights into a new pack. If it fails, it leaves no files behind. */
+import { rmSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { basename } from 'node:path';
 import { CheckpointError, OutputError, PackError } from '../../errors.ts';
@@ -30,8 +31,10 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
   const interruption = new Interruption();
   const progress = new ByteProgress(terminal, process.stderr, describeImport);
   const began = performance.now();
+  let unfinished: string | undefined;
   try {
-    const directory = await installPack(flags.as, async (temporaryDirectory) => {
+    const importing = installPack(flags.as, async (temporaryDirectory) => {
+      unfinished = temporaryDirectory;
       await importCheckpoint(temporaryDirectory, {
         sources,
         id: flags.as,
@@ -61,12 +64,15 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
         onBytes: (bytes) => progress.advance(bytes),
       });
     });
+    const directory = await interruption.orLeave(importing);
     progress.stop();
     terminal.say(`imported as ${flags.as} in ${formatDuration((performance.now() - began) / 1000)}: ${directory}`);
   } catch (error) {
     const { interrupted } = interruption;
     if (interrupted === undefined) throw error;
     progress.stop();
+    // An import that is stuck, in a file that never opens for example, does not come to it.
+    if (unfinished !== undefined) rmSync(unfinished, { recursive: true, force: true, maxRetries: 3 });
     terminal.say(`${interrupted.word}; no files were left behind`);
     process.exitCode = interrupted.exitCode;
   } finally {

@@ -45,12 +45,13 @@ export async function pullModel(name: string, flags: PullFlags, importPack: Impo
   try {
     for (const line of order.introduction) terminal.say(line);
     const settings = await readHubSettings();
-    paths = await fetchSources(order.sources, {
+    const fetching = fetchSources(order.sources, {
       isKnown: order.family !== undefined,
       settings,
       say: (text) => terminal.say(text),
       means: { http: clientOf(settings), wait: waitInRealTime, observer: progress, signal: interruption.signal },
     });
+    paths = await interruption.orLeave(fetching);
   } catch (error) {
     const { interrupted } = interruption;
     if (interrupted === undefined) throw error;

@@ -75,13 +75,19 @@ export async function runStream<Model extends Closable>(
       run.onReady?.(loaded);
       return loaded;
     });
+    // Without a model the run ends at once, also while its first image is still being decoded.
+    const unusable = new AbortController();
+    model.catch((error: unknown) => unusable.abort(error));
 
     const destination =
       output === undefined ? new StreamDestination(process.stdout, 'standard output') : new FileDestination(output);
     const writers = [new RecordWriter(recordFormat(format, { kind, details, scores }), destination)];
     const failuresInResults = toTerminal && process.stderr.isTTY && format === 'text';
     const told = { resultsOnTerminal: toTerminal, failuresInResults, debug };
-    await deliver(run.outcomes(model, signal), writers, tally, terminal, told);
+    const outcomes = run.outcomes(model, AbortSignal.any([signal, unusable.signal]));
+    const delivered = deliver(outcomes, writers, tally, terminal, told);
+    // A reader may take nothing for as long as it likes; a file takes what it is given.
+    await (output === undefined ? abortable(delivered, signal) : delivered);
     progress.stop();
     run.onEnd?.(await model);
     if (!quiet) terminal.say(tally.summary(secondsSince(began)));
@@ -97,8 +103,12 @@ export async function runStream<Model extends Closable>(
     if (error instanceof ClosedPipe) return EXIT.ok;
     throw error;
   } finally {
-    await close(loading);
-    interruption.release();
+    const closed = close(loading);
+    // What the model is at cannot be stopped. Who has interrupted the run does not wait for it; who has not may still do so.
+    if (interruption.interrupted === undefined) {
+      interruption.release();
+      await closed;
+    }
   }
 }
 

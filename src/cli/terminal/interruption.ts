@@ -7,6 +7,8 @@
 import { EXIT } from '../exit-codes.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+/** Work that cleans up after itself has so long for it. */
+const CLEAN_UP_MS = 2000;
 /** npm and npx pass a Ctrl-C on to a process that has already received it, so one key press may arrive twice. */
 const SAME_PRESS_MS = 300;
 
@@ -47,6 +49,27 @@ export class Interruption {
   get interrupted(): Interrupted | undefined {
     const reason: unknown = this.#controller.signal.reason;
     return reason instanceof Interrupted ? reason : undefined;
+  }
+
+  /**
+   * What `work` gives, which listens to `signal`. Once that is aborted, it has a moment to clean up and end; where it is stuck, it is left behind.
+   *
+   * @throws what `work` throws; the `Interrupted` where it is left behind.
+   */
+  async orLeave<Value>(work: Promise<Value>): Promise<Value> {
+    const { signal } = this.#controller;
+    let timer: NodeJS.Timeout | undefined;
+    return new Promise<Value>((resolve, reject) => {
+      const onAbort = (): void => {
+        timer = setTimeout(() => reject(signal.reason as Error), CLEAN_UP_MS);
+      };
+      if (signal.aborted) onAbort();
+      else signal.addEventListener('abort', onAbort, { once: true });
+      void work.then(resolve, reject).finally(() => {
+        signal.removeEventListener('abort', onAbort);
+        clearTimeout(timer);
+      });
+    });
   }
 
   /** Gives signals back to the system: the next one kills. */

@@ -4,7 +4,17 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { stripVTControlCharacters } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { BINARY, lastLine, minigpt, placePhoto, records, shell, start, temporaryFolder } from '../binary.ts';
+import {
+  BINARY,
+  exitStatus,
+  lastLine,
+  minigpt,
+  placePhoto,
+  records,
+  shell,
+  start,
+  temporaryFolder,
+} from '../binary.ts';
 
 let folder = '';
 
@@ -192,8 +202,7 @@ describe.skipIf(process.platform === 'win32')('a conversation that does not reac
     child.stdin.write('What is this?\n');
     const [written] = (await once(child.stdout, 'data')) as [string];
     child.kill(signal);
-    const [code] = (await once(child, 'close')) as [number | null];
-    expect(code).toBe(exitCode);
+    expect(await exitStatus(child)).toBe(exitCode);
     expect(records(written)).toHaveLength(1);
     expect(await stderr).toBe(`minigpt: ${word}: 1 question answered, and every written line is complete.\n`);
   });
