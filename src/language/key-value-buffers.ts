@@ -147,7 +147,8 @@ export class KeyValueBuffers {
     const kept = Math.min(before, after);
     for (const buffer of this.#buffers) {
       const resized = new Float32Array(rows * heads * after);
-      for (let i = 0; i < rows * heads; i++) resized.set(buffer.data.subarray(i * before, i * before + kept), i * after);
+      for (let i = 0; i < rows * heads; i++)
+        resized.set(buffer.data.subarray(i * before, i * before + kept), i * after);
       buffer.data = resized;
     }
     this.#capacity = capacity;

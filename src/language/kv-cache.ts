@@ -58,7 +58,9 @@ export class KvCache implements RowCache {
     pastLengths: readonly number[],
     counts: readonly number[],
   ): void {
-    this.#buffers.reserve(Math.max(...pastLengths.map((length, row) => length + required(counts[row], 'the new positions of a row'))));
+    this.#buffers.reserve(
+      Math.max(...pastLengths.map((length, row) => length + required(counts[row], 'the new positions of a row'))),
+    );
     this.#buffers.write(results, firstRow, pastLengths, counts);
   }
 

@@ -7,6 +7,7 @@
 import { basename } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { PackError } from '../errors.ts';
+import { required } from '../required.ts';
 import type { Compute } from './compute.ts';
 
 export type { Tensor } from 'onnxruntime-node';
@@ -113,5 +114,6 @@ export function float32Data(results: Readonly<Record<string, Tensor>>, name: str
 }
 
 function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
+  const message = error instanceof Error ? error.message : String(error);
+  return required(message.split('\n', 1)[0], 'the first line of a message');
 }

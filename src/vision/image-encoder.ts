@@ -8,6 +8,7 @@
  */
 import { join } from 'node:path';
 import type { Family, Pack } from '../pack/model-declaration.ts';
+import { required } from '../required.ts';
 import type { Compute } from '../runtime/compute.ts';
 import { float32Data, Session } from '../runtime/session.ts';
 import { joinParts, partPerRow, type ImageEmbeds } from './image-embeds.ts';
@@ -88,11 +89,11 @@ export class ImageEncoder {
     if (images.length === 0) return [];
     if (instructions !== undefined) {
       const [imageTokens] = await this.#queryPairs(imageEmbeds, images, instructions, ['image_tokens']);
-      return imageTokens ?? [];
+      return required(imageTokens, 'the image tokens of pairs');
     }
     const distinct = [...new Set(images)].toSorted((a, b) => a - b);
-    const [imageTokens = []] = await this.#queryImages(imageEmbeds, distinct, ['image_tokens']);
-    return images.map((image) => imageTokens[distinct.indexOf(image)] ?? new Float32Array());
+    const [imageTokens] = await this.#queryImages(imageEmbeds, distinct, ['image_tokens']);
+    return images.map((image) => required(imageTokens?.[distinct.indexOf(image)], 'the image tokens of an image'));
   }
 
   /**
@@ -113,14 +114,14 @@ export class ImageEncoder {
     const instructions = instruction && images.map(() => instruction);
     this.#requireInstructions(instructions);
     const stages: StageName[] = ['image_tokens', ...(this.#hasQueries ? (['query_output'] as const) : [])];
-    const [imageTokens = [], queryOutput] =
+    const [imageTokens, queryOutput] =
       instructions === undefined
         ? await this.#queryImages(imageEmbeds, images, stages)
         : await this.#queryPairs(imageEmbeds, images, instructions, stages);
     return {
       imageEmbeds: imageEmbeds.data,
       queryOutput: queryOutput && joinParts(queryOutput),
-      imageTokens: joinParts(imageTokens),
+      imageTokens: joinParts(required(imageTokens, 'the image tokens')),
     };
   }
 

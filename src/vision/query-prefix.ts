@@ -1,10 +1,11 @@
 /**
- * What the queries of a Q-Former that writes by itself leave for its text: their keys and values in every layer (ITG, spec 2.2e).
- * Computed once per image; they stand where the image tokens of other models stand.
+ * What the queries of a Q-Former that writes by itself leave for its text: their keys and values in every layer (image-grounded text generation,
+ * see `language/qformer-decoder.ts`). Computed once per image; they stand where the image tokens of other models stand.
  */
 import { join } from 'node:path';
 import { PackError } from '../errors.ts';
 import type { Pack } from '../pack/model-declaration.ts';
+import { required } from '../required.ts';
 import type { Compute } from '../runtime/compute.ts';
 import { float32Data, Session } from '../runtime/session.ts';
 import { joinParts, partPerRow, type ImageEmbeds } from './image-embeds.ts';
@@ -70,8 +71,10 @@ export class QueryPrefixEncoder implements Pick<
       Object.fromEntries(this.#names.map((name) => [name, null])),
     );
     const parts = this.#names.map((name) => partPerRow(float32Data(results, name), distinct.length)); // [H, Q, Dh] each
-    const prefixes = distinct.map((_, row) => joinParts(parts.map((rows) => rows[row] ?? new Float32Array())));
-    return images.map((image) => prefixes[distinct.indexOf(image)] ?? new Float32Array());
+    const prefixes = distinct.map((_, row) =>
+      joinParts(parts.map((rows) => required(rows[row], 'the keys and values of an image'))),
+    );
+    return images.map((image) => required(prefixes[distinct.indexOf(image)], 'the prefix of an image'));
   }
 
   /**
