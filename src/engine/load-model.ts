@@ -29,7 +29,7 @@ export async function loadModel(pack: Pack, options: LoadOptions): Promise<Model
   const { batchSize } = options;
   const { language } = pack.declaration;
   if (language === undefined)
-    throw new PackError(pack.directory, 'this pack has no language model, so it cannot write.');
+    throw new PackError(pack.directory, 'this pack has no language model, so it cannot write text.');
   const starting = InferencePool.start({ pack, batchSize }, planPool(pack.declaration, options));
   // Both are waited for, whichever fails: threads that have started have to be closed.
   const [texts, pool] = await Promise.allSettled([loadTexts(pack), starting]);

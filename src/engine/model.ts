@@ -5,6 +5,7 @@ import type { ImageError } from '../errors.ts';
 import type { BeamSearchOptions } from '../language/beam-search.ts';
 import { rowsForChoices, type ChoicesOptions } from '../language/forced-choices.ts';
 import type { SamplingOptions } from '../language/sampling.ts';
+import type { RowDecoder } from '../language/stop-texts.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 import type { Turn } from '../prompt/prompt-family.ts';
 import type { Template } from '../prompt/template.ts';
@@ -135,6 +136,8 @@ export interface WritingTexts {
   readonly tokenCount: number;
   /** The text of ids as they were written, special tokens left out. */
   decode(tokenIds: readonly number[]): string;
+  /** Begins a text whose ids come one by one; its pieces together are what `decode` makes of all of them. */
+  startDecoding(): RowDecoder;
   /** The answer a user sees, of a text as it was decoded. */
   cleanUp(text: string): string;
 }

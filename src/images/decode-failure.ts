@@ -15,23 +15,23 @@ export function explainDecodeFailure(bytes: Uint8Array, cause: unknown): ImageEr
   const report = cause instanceof Error ? cause.message : String(cause);
   if (/exceeds pixel limit/.test(report)) {
     const message =
-      'the image has more pixels than the limit allows. Make it smaller, or raise the limit (--max-pixels).';
+      'the image has more pixels than the limit allows. Make it smaller, or raise the limit with --max-pixels.';
     return new ImageError('image-too-large', message, { cause });
   }
   const format = detectFormat(bytes);
   if (format === undefined) {
-    const message = `the file contains ${describeUnknown(bytes)}, not an image. Readable are ${READABLE_FORMATS}.`;
+    const message = `the file contains ${describeUnknown(bytes)}, not an image. minigpt reads ${READABLE_FORMATS}.`;
     return new ImageError('unsupported-format', message, { cause });
   }
   if (!format.readable) {
-    const message = `the file is ${article(format.name)} ${format.name} file, which cannot be read. Convert it to one of ${READABLE_FORMATS}.`;
+    const message = `the file is ${article(format.name)} ${format.name} file, which cannot be read. Convert it to one of these formats: ${READABLE_FORMATS}.`;
     return new ImageError('unsupported-format', message, { cause });
   }
   if (endsEarly(format, bytes)) {
     const message = `the ${format.name} ends after ${formatCount(bytes.length)} bytes; the file is probably truncated.`;
     return new ImageError('truncated-image', message, { cause });
   }
-  const message = `the ${format.name} is damaged and cannot be decoded. Try to open and save it anew with another program.`;
+  const message = `the ${format.name} is damaged and cannot be decoded. Try to open it with another program and save it again.`;
   return new ImageError('unreadable-image', message, { cause });
 }
 

@@ -6,13 +6,14 @@
  * original processors do: EXIF orientation and ICC profiles are honoured, because a sideways or oddly coloured photograph is not what
  * the user sees.
  */
-import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
+import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { ImageError } from '../errors.ts';
 import { nativeWork } from '../threads/native-work.ts';
 import { explainDecodeFailure } from './decode-failure.ts';
 import { formatCount } from './format-count.ts';
 import { isSrgbProfile } from './icc-profile.ts';
 import { readImageBytes } from './image-bytes.ts';
+import { sharp } from './load-sharp.ts';
 import type { RgbImage } from './rgb-image.ts';
 
 // Every image is read once, so remembered operations would only hold memory.
@@ -52,7 +53,11 @@ export async function decodeImage(path: string, limits: DecodeLimits, signal?: A
 }
 
 /** Reads a file and its image header, and checks the size. */
-export async function openImage(path: string, limits: DecodeLimits, signal?: AbortSignal): Promise<OpenedImage> {
+export async function openImage(
+  path: string | Buffer,
+  limits: DecodeLimits,
+  signal?: AbortSignal,
+): Promise<OpenedImage> {
   const bytes = await readImageBytes(path, signal);
   signal?.throwIfAborted();
   try {
@@ -78,8 +83,8 @@ function refuseLarge({ width, height }: Metadata, maxPixels: number): void {
   if (width * height <= maxPixels) return;
   throw new ImageError(
     'image-too-large',
-    `the image has ${formatCount(width)} x ${formatCount(height)} pixels, and the limit is ${formatCount(maxPixels)} pixels in all. ` +
-      'Make it smaller, or raise the limit (--max-pixels).',
+    `the image has ${formatCount(width)} x ${formatCount(height)} pixels, which is more than the limit of ${formatCount(maxPixels)} pixels. ` +
+      'Make it smaller, or raise the limit with --max-pixels.',
   );
 }
 

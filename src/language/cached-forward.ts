@@ -99,10 +99,12 @@ export class CachedForward {
     return { inputsEmbeds, pastLengths, counts };
   }
 
-  /** One token more in each of the first rows. Returns logits, [B, V]. */
+  /** One token more in each of the first rows, which are all that hold anything. Returns logits, [B, V]. */
   async step(cache: RowCache, tokenIds: readonly number[], pastLengths: readonly number[]): Promise<Float32Array> {
+    const own = ownCache(cache, KvCache);
     const inputsEmbeds = await this.embedTokens(tokenIds); // [B, 1, d]
-    return this.read(ownCache(cache, KvCache), 0, { inputsEmbeds, pastLengths, counts: tokenIds.map(() => 1) });
+    own.settle(pastLengths);
+    return this.read(own, 0, { inputsEmbeds, pastLengths, counts: tokenIds.map(() => 1) });
   }
 
   /** Reads new positions into the rows from `firstRow` on. Returns the logits after the last new position of each, [B, V]. */

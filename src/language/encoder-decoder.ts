@@ -117,7 +117,9 @@ export class EncoderDecoder implements LanguageModel {
   }
 
   async step(cache: RowCache, tokenIds: readonly number[], pastLengths: readonly number[]): Promise<Float32Array> {
-    return this.#write(ownCache(cache, EncoderDecoderCache), 0, tokenIds, pastLengths);
+    const own = ownCache(cache, EncoderDecoderCache);
+    own.settle(pastLengths);
+    return this.#write(own, 0, tokenIds, pastLengths);
   }
 
   async dispose(): Promise<void> {

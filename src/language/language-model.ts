@@ -61,7 +61,7 @@ export interface LanguageModel {
   extend?(cache: RowCache, row: number, rest: RowEmbeds, pastLength: number): Promise<Float32Array>;
 
   /**
-   * Reads one more token in each of the first rows of the cache.
+   * Reads one more token in each of the first rows of the cache, which are all that hold anything.
    *
    * @param tokenIds the token of each row
    * @param pastLengths positions each row holds already

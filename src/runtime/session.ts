@@ -4,8 +4,11 @@
  * `run` blocks the thread it is called on for the whole run (onnxruntime-node computes synchronously), so sessions live in the inference
  * thread. Memory: a session holds its weights as float32, and an arena for the largest run so far.
  */
+// oxlint-disable-next-line import/no-unassigned-import -- for its effect, and first: the library reads what it sets while it is loaded
+import './telemetry-off.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { PackError } from '../errors.ts';
+import { required } from '../required.ts';
 import type { Compute } from './compute.ts';
 
 export type { Tensor } from 'onnxruntime-node';
@@ -144,5 +147,6 @@ export function float32Data(results: Readonly<Record<string, Tensor>>, name: str
 }
 
 function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
+  const message = error instanceof Error ? error.message : String(error);
+  return required(message.split('\n', 1)[0], 'the first line of a message');
 }

@@ -2,7 +2,7 @@
  * A thread as its owner sees it: requests go in, and each is answered or refused exactly once, whatever becomes of the thread. What is asked and
  * answered is known to those who use it; the other end is `serve.ts`.
  */
-import { Worker } from 'node:worker_threads';
+import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { MinigptError } from '../errors.ts';
 import type { FromThread, ToThread } from './messages.ts';
 import { nativeWork } from './native-work.ts';
@@ -35,7 +35,8 @@ export class Thread<Request, Answer, Notice = never> {
 
   constructor({ script, name, data }: ThreadStart) {
     this.#name = name;
-    this.#worker = new Worker(script, { workerData: data });
+    // A copy of the environment would keep from native code what a thread sets in it.
+    this.#worker = new Worker(script, { workerData: data, env: SHARE_ENV });
     this.ready = new Promise((resolve, reject) => {
       this.#rejectReady = reject;
       this.#worker.on('message', (message: FromThread<Answer>) => {

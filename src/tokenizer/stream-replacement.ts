@@ -1,3 +1,6 @@
+/** Replacement in a text that arrives in pieces. */
+import { required } from '../required.ts';
+
 /** `text.replaceAll(pattern, replacement)` for a text that arrives in pieces. */
 export class StreamReplacement {
   readonly #pattern: string;
@@ -14,17 +17,21 @@ export class StreamReplacement {
   /** Takes the next piece. Returns what can be said of the result now and could not before. */
   add(piece: string): string {
     const parts = (this.#held + piece).split(this.#pattern);
-    const rest = parts.pop() ?? '';
+    const rest = required(parts.pop(), 'the last part of a split');
     const heldLength = lengthOfBegunPattern(rest, this.#pattern);
     this.#held = rest.slice(rest.length - heldLength);
     return [...parts, rest.slice(0, rest.length - heldLength)].join(this.#replacement);
   }
 
-  /** What is left when the text has ended. */
-  end(): string {
-    const rest = this.#held;
-    this.#held = '';
-    return rest;
+  /** What is left if the text ends with `piece`. It may go on all the same: nothing is changed. */
+  rest(piece: string): string {
+    return (this.#held + piece).replaceAll(this.#pattern, () => this.#replacement);
+  }
+
+  fork(): StreamReplacement {
+    const copy = new StreamReplacement(this.#pattern, this.#replacement);
+    copy.#held = this.#held;
+    return copy;
   }
 }
 

@@ -58,7 +58,8 @@ export class Tokenizer {
    * pre-tokenizer may do that, under several names; what it does to a text says it whichever it is.
    */
   get prependsSpace(): boolean {
-    const [first = -1] = this.encode('a', { addSpecialTokens: false });
+    const [first] = this.encode('a', { addSpecialTokens: false });
+    if (first === undefined) return false;
     return SPACE_MARKS.some((mark) => this.#tokenizer.id_to_token(first)?.startsWith(mark));
   }
 
@@ -115,7 +116,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     tokenizer = makeLibraryTokenizer(json, config);
     useReferenceParts(tokenizer);
   } catch (cause) {
-    throw new PackError(path, `it describes no tokenizer that this version of minigpt can run (${String(cause)}).`, {
+    throw new PackError(path, `this version of minigpt cannot use this tokenizer (${String(cause)}).`, {
       cause,
     });
   }

@@ -7,7 +7,7 @@
  * B images, S image side, N image embeddings of width Dv, Q query tokens of width D, d hidden size of the language model.
  */
 import { join } from 'node:path';
-import type { Family, Pack } from '../pack/model-declaration.ts';
+import type { Pack } from '../pack/model-declaration.ts';
 import { required } from '../required.ts';
 import type { Compute } from '../runtime/compute.ts';
 import { float32Data, Session } from '../runtime/session.ts';
@@ -24,9 +24,6 @@ export type VisionStages = {
   /** [B, Q, d] */
   imageTokens: Float32Array;
 };
-
-/** Families that project patches: their graph has no queries. */
-const WITHOUT_QUERIES: readonly Family[] = ['minigpt4-llama2', 'minigpt-v2'];
 
 type StageName = 'query_output' | 'image_tokens';
 
@@ -51,8 +48,9 @@ export class ImageEncoder {
 
   /** @throws PackError when a graph is missing, of another kind than it should be, or its image tokens do not fit the language model. */
   static async load(pack: Pack, compute: Compute): Promise<ImageEncoder> {
-    const { readsInstruction, family, numImageTokens, language } = pack.declaration;
-    const hasQueries = !WITHOUT_QUERIES.includes(family);
+    const { bridge, numImageTokens, language } = pack.declaration;
+    const readsInstruction = bridge === 'instruction';
+    const hasQueries = bridge !== 'patches';
     const textInputs = ['image_indices', 'qformer_input_ids', 'qformer_attention_mask'];
     const visionEncoder = await VisionEncoder.load(pack, compute);
     try {

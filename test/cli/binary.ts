@@ -7,11 +7,13 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
+import { requireFreshBuild } from '../fresh-build.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PHOTOS = join(ROOT, 'examples/photos');
 
 export const BINARY = join(ROOT, 'bin/minigpt.js');
+requireFreshBuild();
 
 /** The photographs that come with the package, sorted. */
 export const photos = readdirSync(PHOTOS)

@@ -184,7 +184,7 @@ describe('a file that cannot be decoded', () => {
   test('a text file named .jpg is reported as text', async () => {
     expect(await failure(fixture('bad_text.jpg'))).toEqual({
       code: 'unsupported-format',
-      message: 'the file contains text, not an image. Readable are JPEG, PNG, WebP, AVIF, GIF, TIFF and SVG.',
+      message: 'the file contains text, not an image. minigpt reads JPEG, PNG, WebP, AVIF, GIF, TIFF and SVG.',
     });
   });
 
@@ -192,7 +192,7 @@ describe('a file that cannot be decoded', () => {
     expect(await failure(fixture('bmp.bmp'))).toEqual({
       code: 'unsupported-format',
       message:
-        'the file is a BMP file, which cannot be read. Convert it to one of JPEG, PNG, WebP, AVIF, GIF, TIFF and SVG.',
+        'the file is a BMP file, which cannot be read. Convert it to one of these formats: JPEG, PNG, WebP, AVIF, GIF, TIFF and SVG.',
     });
   });
 
@@ -201,7 +201,7 @@ describe('a file that cannot be decoded', () => {
     expect(await failure(fixture('bad_bomb.png'))).toEqual({
       code: 'image-too-large',
       message:
-        'the image has 50,000 x 50,000 pixels, and the limit is 268,000,000 pixels in all. Make it smaller, or raise the limit (--max-pixels).',
+        'the image has 50,000 x 50,000 pixels, which is more than the limit of 268,000,000 pixels. Make it smaller, or raise the limit with --max-pixels.',
     });
     expect(process.memoryUsage().rss - before).toBeLessThan(200e6);
   });
@@ -247,8 +247,8 @@ describe('a file that cannot be decoded', () => {
 
   test.skipIf(process.platform === 'win32')('a device is refused without reading it', async () => {
     expect(await failure('/dev/zero')).toEqual({
-      code: 'unsupported-format',
-      message: 'this is a device or a pipe, not an image file.',
+      code: 'unreadable-image',
+      message: 'this is a device, not an image file.',
     });
   });
 

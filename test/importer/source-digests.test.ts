@@ -6,8 +6,11 @@ import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { CheckpointError } from '../../src/errors.ts';
 import { digestFile } from '../../src/pack/file-digest.ts';
 import { SourceDigests } from '../../src/importer/source-digests.ts';
+import { requireFreshBuild } from '../fresh-build.ts';
 
 const ENTRY = new URL('../../dist/importer/digest-worker.js', import.meta.url);
+requireFreshBuild();
+
 let folder: string;
 
 beforeEach(async () => {

@@ -1,15 +1,15 @@
 /**
  * Ctrl-C and `kill`: the first signal asks the run to stop, the second ends the process at once.
  *
- * The second is left to the system: it kills even while native code keeps a thread busy, which `process.exit` would wait for. Shells report
- * the same 130 or 143 for that.
+ * The system handles the second signal: it ends the process even while native code keeps a thread busy, for which `process.exit` would wait.
+ * Shells report the same 130 or 143 for that.
  */
 import { EXIT } from '../exit-codes.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 /** Work that cleans up after itself has so long for it. */
 const CLEAN_UP_MS = 2000;
-/** npm and npx pass a Ctrl-C on to a process that has it already, so one key press may arrive twice. */
+/** npm and npx pass a Ctrl-C on to a process that has already received it, so one key press may arrive twice. */
 const SAME_PRESS_MS = 300;
 
 type StopSignal = (typeof SIGNALS)[number];
@@ -45,7 +45,7 @@ export class Interruption {
     return this.#controller.signal;
   }
 
-  /** Why the run was stopped, or undefined where nobody asked for it. */
+  /** Why the run was stopped; undefined if the user did not stop it. */
   get interrupted(): Interrupted | undefined {
     const reason: unknown = this.#controller.signal.reason;
     return reason instanceof Interrupted ? reason : undefined;

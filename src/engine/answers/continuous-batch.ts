@@ -10,6 +10,7 @@
 import { ImageError } from '../../errors.ts';
 import type { Chooser, FinishReason, JudgedChoices } from '../../language/chooser.ts';
 import type { LanguageModel, Prefilled, RowCache, RowEmbeds } from '../../language/language-model.ts';
+import type { RowDecoder } from '../../language/stop-texts.ts';
 import { required } from '../../required.ts';
 import { newChooser } from '../choosers.ts';
 import { internalError, notANumber } from '../model-failures.ts';
@@ -46,7 +47,7 @@ type AdmittedJob = { job: Job; row: RowEmbeds; room: number };
 export class ContinuousBatch {
   readonly #language: LanguageModel;
   #cache: RowCache;
-  readonly #decode: (tokenIds: readonly number[]) => string;
+  readonly #startDecoding: () => RowDecoder;
   /** Every job without a result: those that wait, are being read, and are being written. */
   readonly #open = new Set<Job>();
   readonly #waiting: Job[] = [];
@@ -55,17 +56,17 @@ export class ContinuousBatch {
 
   /**
    * @param maxLength the greatest `positionsNeeded` of all prompts that will be added
-   * @param decode the text of ids; needed where an answer ends with a stop text
+   * @param startDecoding begins the text of a row; needed where an answer ends with a stop text
    */
   constructor(
     language: LanguageModel,
     rows: number,
     maxLength: number,
-    decode: (tokenIds: readonly number[]) => string = refuseToDecode,
+    startDecoding: () => RowDecoder = refuseToDecode,
   ) {
     this.#language = language;
     this.#cache = language.newCache(rows, maxLength);
-    this.#decode = decode;
+    this.#startDecoding = startDecoding;
   }
 
   get isIdle(): boolean {
@@ -182,7 +183,7 @@ export class ContinuousBatch {
       try {
         // Only sampling draws, and its jobs have a key.
         const { key = [] } = job;
-        chooser = newChooser(job.options, { length: promptLength, room, key, decode: this.#decode });
+        chooser = newChooser(job.options, { length: promptLength, room, key, startDecoding: this.#startDecoding });
       } catch (error) {
         this.#finish(job, internalError(error));
         continue;

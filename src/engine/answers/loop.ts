@@ -305,7 +305,7 @@ export class InferenceLoop {
       this.#maxLength = Math.max(this.#maxLength, ...this.#prompts.map(({ positions }) => positions));
       this.#rowsPerAnswer = Math.max(this.#rowsPerAnswer, ...this.#prompts.map(({ rows }) => rows));
       const rows = this.#batchSize * this.#rowsPerAnswer;
-      this.#batch = new ContinuousBatch(this.#language, rows, this.#maxLength, (ids) => this.#loadedTexts.decode(ids));
+      this.#batch = new ContinuousBatch(this.#language, rows, this.#maxLength, () => this.#loadedTexts.startDecoding());
       // Else the loop would go round for ever.
       if (!this.#fits(next))
         throw new RangeError(`a prompt of ${next.positions} positions and ${next.rows} rows fits no batch`);

@@ -166,7 +166,7 @@ export class Conversation {
       length: start.length,
       room,
       key: samplingKey(this.#shownImage.pixelValues, prompt.segments),
-      decode: (tokenIds) => this.#texts.decode(tokenIds),
+      startDecoding: () => this.#texts.startDecoding(),
     });
     let { logits } = start; // [V]
     for (let tokenIds: readonly number[] = []; ;) {

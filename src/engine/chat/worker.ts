@@ -9,7 +9,8 @@ import { ChatService } from './service.ts';
 
 serve<ChatStart, ChatRequest, ChatEvent[], ChatNotice>(async ({ pack, compute, options }) => {
   const { language: declaration } = pack.declaration;
-  if (declaration === undefined) throw new PackError(pack.directory, 'this pack has no language model to talk to.');
+  if (declaration === undefined)
+    throw new PackError(pack.directory, 'this pack has no language model, so it cannot chat.');
   const texts = await ModelTexts.load(pack);
   const { encoder, language } = await loadStages(pack, compute);
   const { eosTokenIds } = declaration;

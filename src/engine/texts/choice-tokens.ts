@@ -53,7 +53,7 @@ export class ChoiceTokens {
         throw new UsageError(`the choice "${choice}" has no tokens in the vocabulary of this model.`);
       if (this.#endsWithin(ids)) {
         throw new UsageError(
-          `the choice "${choice}" holds what ends an answer of this model, so the model cannot write it. Change the choice.`,
+          `the choice "${choice}" contains the text that ends an answer, so this model cannot write it. Change the choice.`,
         );
       }
       const twin = known.get(ids.join());
@@ -91,7 +91,7 @@ export function refuseLongChoices(
     const tokens = required(continuations[index], 'the tokens of a choice').length;
     if (tokens > room) {
       throw new UsageError(
-        `a choice of ${tokens} tokens is too long: the model ${id} has room for ${room} after the image, prompt included. It begins "${choice.slice(0, 40)}".`,
+        `the choice that begins "${choice.slice(0, 40)}" is too long: it has ${tokens} tokens, and the model ${id} has room for ${room} after the image, including the prompt.`,
       );
     }
   }

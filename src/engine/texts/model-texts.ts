@@ -41,9 +41,10 @@ export class ModelTexts implements WritingTexts {
 
   /** @throws PackError when a file is missing or damaged, the pack has no language model, or it and its prompts do not belong together. */
   static async load({ directory, declaration }: Pack): Promise<ModelTexts> {
-    const { promptFamily, readsInstruction, language } = declaration;
+    const { promptFamily, bridge, language } = declaration;
     if (promptFamily === undefined || language === undefined)
-      throw new PackError(directory, 'this pack has no language model to speak to.');
+      throw new PackError(directory, 'this pack has no language model.');
+    const readsInstruction = bridge === 'instruction';
     const [prompts, tokenizer, qformerTokenizer] = await Promise.all([
       loadPromptFamily(promptFamily),
       loadTokenizer(directory),

@@ -74,9 +74,9 @@ describe('lengths', () => {
 
   test('that contradict each other are refused', () => {
     expect(() => resolve({ minNewTokens: 9, maxNewTokens: 8 })).toThrow(
-      '--min-new-tokens 9 is more than --max-new-tokens, 8.',
+      '--min-new-tokens 9 is more than --max-new-tokens 8.',
     );
-    expect(() => resolve({ minNewTokens: 31 })).toThrow("the model's default of 30");
+    expect(() => resolve({ minNewTokens: 31 })).toThrow('more than --max-new-tokens 30 (the default of the model)');
     expect(resolve({ minNewTokens: 8, maxNewTokens: 8 })).toMatchObject({
       decoding: { maxNewTokens: 8, minNewTokens: 8 },
     });

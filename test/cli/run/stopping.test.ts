@@ -63,7 +63,7 @@ describe.skipIf(process.platform === 'win32')('a run that does not reach its end
     const next = `photos/${String(written.length).padStart(4, '0')}.jpg`;
     const images = written.length === 1 ? '1 image' : `${written.length} images`;
     expect(await stderr).toBe(
-      `minigpt: ${word}: ${images} captioned, ${MANY - written.length} left. Every line written is complete; go on from ${next}.\n`,
+      `minigpt: ${word}: ${images} captioned, ${MANY - written.length} left. Every written line is complete. To continue, start at ${next}.\n`,
     );
   });
 

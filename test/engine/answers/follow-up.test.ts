@@ -3,11 +3,17 @@ import type { FollowUpTexts } from '../../../src/engine/answers/follow-up.ts';
 import { InferenceLoop, type PromptResult, type RequestEncoder } from '../../../src/engine/answers/loop.ts';
 import type { AnswerRequest } from '../../../src/engine/answers/messages.ts';
 import { ImageEmbeds } from '../../../src/vision/image-embeds.ts';
+import { plainDecoder } from '../../language/stop-rules.ts';
 import { EOS, expectedTokens, fakeDecoder } from '../fake-decoder.ts';
+
+function spelled(ids: readonly number[]): string {
+  return ids.map((id) => String.fromCodePoint(97 + id)).join('');
+}
 
 /** Texts in which each id is a letter, and a request to go on is the ids of the answer and a 10. */
 const texts: FollowUpTexts = {
-  decode: (ids) => ids.map((id) => String.fromCodePoint(97 + id)).join(''),
+  decode: spelled,
+  startDecoding: () => plainDecoder(spelled),
   cleanUp: (text) => text.replaceAll('a', ''),
   conversationPrompt: (turns, question) => {
     const spoken = turns.map((turn) => `${turn.question}${turn.answer}`).join('');
