@@ -1,0 +1,38 @@
+/**
+ * JPEG XL by jxl-oxide as WebAssembly (the package jxl-oxide-wasm, MIT or Apache-2.0). It gives the first frame as PNG, in sRGB where it can
+ * convert the colours and with their profile where it cannot.
+ */
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+
+type JpegXl = typeof import('jxl-oxide-wasm');
+
+let library: Promise<JpegXl> | undefined;
+
+/** The first frame as a PNG file. @throws what the decoder throws for damaged data */
+export async function readJpegXl(bytes: Uint8Array): Promise<Buffer> {
+  library ??= load();
+  const { JxlImage } = await library;
+  const image = new JxlImage();
+  try {
+    image.forceSrgb = true;
+    image.feedBytes(bytes);
+    if (!image.tryInit()) throw new Error('the header is not complete');
+    const frame = image.render();
+    try {
+      return Buffer.from(frame.encodeToPng());
+    } finally {
+      frame.free();
+    }
+  } finally {
+    image.free();
+  }
+}
+
+/** Left to itself the package would fetch its WebAssembly by an address, which Node does for addresses of the network alone. */
+async function load(): Promise<JpegXl> {
+  const jpegXl = await import('jxl-oxide-wasm');
+  const path = createRequire(import.meta.url).resolve('jxl-oxide-wasm/jxl_oxide_wasm_bg.wasm');
+  jpegXl.initSync({ module: await readFile(path) });
+  return jpegXl;
+}
