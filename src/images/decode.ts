@@ -13,6 +13,7 @@ import { tooSlow } from './apart/decoder-process.ts';
 import { decoderPool } from './apart/decoder-pool.ts';
 import type { AlphaRule } from './colour/alpha.ts';
 import { asImageError, type DecodeRequest } from './decode-bytes.ts';
+import { DEFAULT_DECODE_SECONDS } from './decode-seconds.ts';
 import { refuseKind, refuseLarge } from './decode-failure.ts';
 import { readImageBytes } from './image-bytes.ts';
 import { inspect, type Inspection } from './inspect.ts';
@@ -34,8 +35,6 @@ export type DecodeLimits = {
   /** Told of what is wrong with an image that is decoded all the same. */
   warn?: (warning: ImageWarning) => void;
 };
-
-export const DEFAULT_DECODE_SECONDS = 20;
 
 /** What a decoding process takes for itself, libraries and WebAssembly included. */
 const PROCESS_BYTES = 512 * 2 ** 20;

@@ -25,7 +25,7 @@ function runOf(model: FakeMatchingModel | Promise<never>, images: readonly numbe
     files: images.map((image) => ({ path: String(image) })),
     image: IMAGE,
     model: Promise.resolve(model),
-    settings: { texts: TEXTS, details: false, maxPixels: 1000, decoders: 2 },
+    settings: { texts: TEXTS, details: false, maxPixels: 1000, decodeSeconds: 20, decoders: 2 },
     pixels: numberedPixels,
     signal: new AbortController().signal,
     ...changes,

@@ -13,6 +13,7 @@ const SETTINGS: Settings = {
   task: { kind: 'caption', prompt: undefined },
   decoding: { maxNewTokens: 30, minNewTokens: 0, repetitionPenalty: 1, noRepeatNgram: 0 },
   maxPixels: 1000,
+  decodeSeconds: 20,
   details: false,
   scores: false,
   decoders: 3,

@@ -1,17 +1,15 @@
 /** `minigpt chat`: a conversation about one image. */
 import { Option, type Command } from 'commander';
 import { addTokenOptions } from '../options/decoding.ts';
-import { DEFAULT_MAX_PIXELS } from '../options/input.ts';
+import { addDecodingLimits } from '../options/input.ts';
 import { addLengthOptions, addModelOption } from '../options/model.ts';
 import { PRESET_HELP } from '../options/preset.ts';
 import type { ChatFlags } from './run.ts';
-import { wholeNumber } from '../options/numbers.ts';
 
 export function completeChatCommand(command: Command): void {
   command.argument('<image>', 'the image to talk about');
   addLengthOptions(addModelOption(command).option('--preset <name>', PRESET_HELP));
-  addTokenOptions(command)
-    .option('--max-pixels <n>', 'refuse larger images before decoding them', wholeNumber(1), DEFAULT_MAX_PIXELS)
+  addDecodingLimits(addTokenOptions(command))
     .option('--show-prompt', 'write the exact text the model reads to stderr, before each answer')
     .option('--details', 'add model, prompt, token ids, finish reason, score and seconds to each record')
     .addOption(new Option('--format <format>', 'default: text on a terminal, else jsonl').choices(['text', 'jsonl']))

@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { UsageError, systemErrorCode } from '../../errors.ts';
+import { DEFAULT_DECODE_SECONDS } from '../../images/decode-seconds.ts';
 import type { Discovery } from '../../images/discover.ts';
-import { wholeNumber } from './numbers.ts';
+import { decimalNumber, wholeNumber } from './numbers.ts';
 
 /** As typed. */
 export type InputOptions = {
@@ -13,19 +14,33 @@ export type InputOptions = {
   recursive: boolean;
   exclude?: string[];
   maxPixels: number;
+  /** In seconds. */
+  decodeTimeout: number;
 };
 
 /** The largest square image that libvips-based tools accept by default: 268 million pixels. */
 export const DEFAULT_MAX_PIXELS = 16_383 ** 2;
 
 export function addInputOptions(command: Command): Command {
-  return command
+  command
     .argument('[paths...]', 'images, folders of images, or quoted glob patterns')
     .option('--files-from <file>', 'read more paths from a file, one per line ("-": standard input)')
     .option('-0, --null', 'the paths in --files-from end with NUL instead of a newline')
     .option('--no-recursive', 'leave out the folders inside folders')
-    .option('--exclude <glob>', 'leave out what matches; may be repeated', collect)
-    .option('--max-pixels <n>', 'refuse larger images before decoding them', wholeNumber(1), DEFAULT_MAX_PIXELS);
+    .option('--exclude <glob>', 'leave out what matches; may be repeated', collect);
+  return addDecodingLimits(command);
+}
+
+/** What one image may take, also where the command takes one image only. */
+export function addDecodingLimits(command: Command): Command {
+  return command
+    .option('--max-pixels <n>', 'refuse larger images before decoding them', wholeNumber(1), DEFAULT_MAX_PIXELS)
+    .option(
+      '--decode-timeout <seconds>',
+      'give up an image whose decoding takes more computing time',
+      decimalNumber('above 0, and at most 86400', (number) => number > 0 && number <= 86_400),
+      DEFAULT_DECODE_SECONDS,
+    );
 }
 
 /** Collects the values of an option that may be repeated, one value each time, so that it never swallows a path. */

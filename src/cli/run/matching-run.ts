@@ -52,10 +52,10 @@ async function prepareMatch(
   options: MatchOptions,
   terminal: Terminal,
 ): Promise<PreparedRun<MatchingModel>> {
-  const { top, verbose = false, details = false, maxPixels } = options;
+  const { top, verbose = false, details = false, maxPixels, decodeTimeout: decodeSeconds } = options;
   const { declaration, directory } = pack;
   const tokenIds = await tokenize(pack, texts, terminal);
-  const settings: MatchSettings = { texts, details, maxPixels, decoders: decoderCount() };
+  const settings: MatchSettings = { texts, details, maxPixels, decodeSeconds, decoders: decoderCount() };
   const threads = options.threads ?? availableParallelism();
   const batchSize = options.batchSize === 'auto' ? Math.min(AUTO_BATCH_SIZE, files.length) : options.batchSize;
   if (verbose) {

@@ -13,7 +13,8 @@ new Worker(new URL('./watchdog.js', import.meta.url), { workerData }).unref();
 
 // A Ctrl-C on a terminal reaches every process of the group. The program decides what it ends.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
-process.on('disconnect', () => process.exit());
+// Exiting in order would wait for a decoder that is under way.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 process.on('message', (message) => void answer(message as ApartRequest));
 process.send?.(READY);
 

@@ -109,15 +109,18 @@ function isHandle(value: unknown): boolean {
 
 /** The package is CommonJS, and its WebAssembly lies within its one file. */
 function load(): Libheif {
-  const heif = createRequire(import.meta.url)('libheif-js/wasm-bundle') as Libheif & {
-    heif_chroma: Record<string, unknown>;
-  };
-  const named = (name: string): unknown => heif.heif_chroma[`heif_chroma_interleaved_${name}`];
-  const chroma = {
-    RGB: named('RGB'),
-    RGBA: named('RGBA'),
-    RRGGBB_LE: named('RRGGBB_LE'),
-    RRGGBBAA_LE: named('RRGGBBAA_LE'),
-  };
-  return { ...heif, heif_chroma: chroma };
+  try {
+    const heif = createRequire(import.meta.url)('libheif-js/wasm-bundle') as Libheif;
+    const chroma = heif.heif_chroma as Readonly<Record<string, unknown>>;
+    const named = (name: string): unknown => chroma[`heif_chroma_interleaved_${name}`];
+    const interleavedChroma = {
+      RGB: named('RGB'),
+      RGBA: named('RGBA'),
+      RRGGBB_LE: named('RRGGBB_LE'),
+      RRGGBBAA_LE: named('RRGGBBAA_LE'),
+    };
+    return { ...heif, heif_chroma: interleavedChroma };
+  } catch (cause) {
+    throw new ImageError('internal', `the decoder for HEIC cannot be loaded (${String(cause)}).`, { cause });
+  }
 }

@@ -4,6 +4,8 @@
  */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { ImageError } from '../../errors.ts';
 
 type JpegXl = typeof import('jxl-oxide-wasm');
 
@@ -18,21 +20,21 @@ export async function readJpegXl(bytes: Uint8Array): Promise<Buffer> {
     image.forceSrgb = true;
     image.feedBytes(bytes);
     if (!image.tryInit()) throw new Error('the header is not complete');
-    const frame = image.render();
-    try {
-      return Buffer.from(frame.encodeToPng());
-    } finally {
-      frame.free();
-    }
+    // The frame is freed when it is encoded.
+    return Buffer.from(image.render().encodeToPng());
   } finally {
     image.free();
   }
 }
 
-/** Left to itself the package would fetch its WebAssembly by an address, which Node does for addresses of the network alone. */
+/** Left to itself the package would fetch its WebAssembly, which Node does from addresses of the network alone. */
 async function load(): Promise<JpegXl> {
-  const jpegXl = await import('jxl-oxide-wasm');
-  const path = createRequire(import.meta.url).resolve('jxl-oxide-wasm/jxl_oxide_wasm_bg.wasm');
-  jpegXl.initSync({ module: await readFile(path) });
-  return jpegXl;
+  try {
+    const jpegXl = await import('jxl-oxide-wasm');
+    const manifest = createRequire(import.meta.url).resolve('jxl-oxide-wasm/package.json');
+    jpegXl.initSync({ module: await readFile(join(manifest, '..', 'jxl_oxide_wasm_bg.wasm')) });
+    return jpegXl;
+  } catch (cause) {
+    throw new ImageError('internal', `the decoder for JPEG XL cannot be loaded (${String(cause)}).`, { cause });
+  }
 }
