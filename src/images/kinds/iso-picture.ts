@@ -69,11 +69,9 @@ function primaryPicture(view: DataView, boxes: Iterable<Box>): IsoPicture | unde
   const properties = itemProperties(view, iprp);
   const own = properties.get(primary) ?? [];
   const ofTile = tile === undefined ? [] : (properties.get(tile) ?? []);
-  const ispe = own.find(({ type }) => type === 'ispe');
   const turn = own.find(({ type }) => type === 'irot');
   const quarterTurns = turn === undefined ? 0 : view.getUint8(turn.start) & 3;
-  const [width, height] =
-    ispe === undefined ? [0, 0] : [view.getUint32(ispe.start + 4), view.getUint32(ispe.start + 8)];
+  const [width, height] = sizeOf(view, own);
   const turned = quarterTurns % 2 === 1;
   return {
     codec,
@@ -137,6 +135,19 @@ function itemProperties(view: DataView, iprp: Box): Map<number, Box[]> {
     }
   }
   return properties;
+}
+
+/** The part that is shown of what is coded, before it is turned. */
+function sizeOf(view: DataView, properties: readonly Box[]): [number, number] {
+  const clap = properties.find(({ type }) => type === 'clap');
+  if (clap !== undefined) {
+    const side = (at: number): number =>
+      Math.round(view.getUint32(clap.start + at) / view.getUint32(clap.start + at + 4));
+    const [width, height] = [side(0), side(8)];
+    if (Number.isFinite(width) && Number.isFinite(height)) return [width, height];
+  }
+  const ispe = properties.find(({ type }) => type === 'ispe');
+  return ispe === undefined ? [0, 0] : [view.getUint32(ispe.start + 4), view.getUint32(ispe.start + 8)];
 }
 
 /** By the list of channels, or else by the settings of the codec. */

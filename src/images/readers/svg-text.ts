@@ -21,8 +21,7 @@ const MARK = '<!--<svg-->';
 export async function svgText(bytes: Buffer): Promise<Buffer> {
   const text = isGzip(bytes) ? await unpack(bytes) : bytes;
   if (text.length > MAX_BYTES) throw tooLong('');
-  const encoding = textEncoding(text);
-  const plain = encoding === 'utf-8' ? text : Buffer.from(withoutEncoding(new TextDecoder(encoding).decode(text)));
+  const plain = inUtf8(text);
   const head = plain.subarray(0, SEEN_BY_LIBVIPS).toString('latin1');
   if (/<svg[\s>]/i.test(head)) return plain;
   // Nothing may stand before the declaration.
@@ -45,10 +44,20 @@ function tooLong(when: string): ImageError {
   return new ImageError('image-too-large', message);
 }
 
-/** The declaration of a text that has been decoded names an encoding that it no longer has. */
-function withoutEncoding(text: string): string {
-  return text.replace(/^(\s*<\?xml[^>]*?)\s+encoding\s*=\s*(?:"[^"]*"|'[^']*')/i, '$1');
+/** Of the encodings that XML may declare, libvips recognises none but UTF-8. One that nobody knows is left to librsvg to complain of. */
+function inUtf8(text: Buffer): Buffer {
+  const byBytes = textEncoding(text);
+  const declared =
+    byBytes === 'utf-8' ? DECLARED_ENCODING.exec(text.subarray(0, 200).toString('latin1'))?.[2] : byBytes;
+  if (declared === undefined || /^utf-?8$/i.test(declared)) return text;
+  try {
+    return Buffer.from(new TextDecoder(declared).decode(text).replace(DECLARED_ENCODING, '$1'));
+  } catch {
+    return text;
+  }
 }
+
+const DECLARED_ENCODING = /^(\s*<\?xml[^>]*?)\s+encoding\s*=\s*["']([\w.:-]+)["']/i;
 
 /** Pictures inside pictures are looked at so deep. */
 const MAX_DEPTH = 4;
