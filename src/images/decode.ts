@@ -19,7 +19,7 @@ import { readImageBytes } from './image-bytes.ts';
 import { inspect, type Inspection } from './inspect.ts';
 import { endsEarly } from './kinds/early-end.ts';
 import { kindOfBytes } from './kinds/kind-of-bytes.ts';
-import { KIND, type ImageKind } from './kinds/kinds.ts';
+import { KIND, kindOfEnding, type ImageKind } from './kinds/kinds.ts';
 import { vipsPixels } from './readers/vips-pixels.ts';
 import type { DecodedImage, ImageWarning, RgbImage } from './rgb-image.ts';
 
@@ -64,7 +64,7 @@ export async function decodeImage(path: string, limits: DecodeLimits, signal?: A
 export async function openImage(path: string, limits: DecodeLimits, signal?: AbortSignal): Promise<OpenedImage> {
   const bytes = await readImageBytes(path, signal);
   signal?.throwIfAborted();
-  const kind = kindOfBytes(bytes);
+  const kind = kindOf(path, bytes);
   if (kind === undefined || !kind.readable) throw refuseKind(kind, bytes);
   let inspection: Inspection;
   try {
@@ -83,6 +83,13 @@ export async function openImage(path: string, limits: DecodeLimits, signal?: Abo
       return image;
     },
   };
+}
+
+/** By content; of what looks like a TIFF the ending may know better: makers of cameras put raws in that container in ways of their own. */
+function kindOf(path: string, bytes: Uint8Array): ImageKind | undefined {
+  const kind = kindOfBytes(bytes);
+  const named = kindOfEnding(path);
+  return kind === KIND.tiff && named?.readable === false ? named : kind;
 }
 
 async function decode(

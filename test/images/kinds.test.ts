@@ -57,4 +57,13 @@ describe('a camera raw is named as one, although it looks like a TIFF', () => {
       ) as string,
     });
   });
+
+  test('by its ending, where only the maker knows what is in it', async () => {
+    const path = join(await temporaryFolder(), 'photo.NEF');
+    await copyFile(join(KINDS, 'rgb8-alpha.tif'), path);
+    await expect(decodeImage(path, limits)).rejects.toMatchObject({
+      code: 'unsupported-format',
+      message: expect.stringContaining('the file is a Nikon camera raw file') as string,
+    });
+  });
 });
