@@ -1,9 +1,11 @@
 /** What is known of an image before it is decoded: its size, the memory that decoding takes, and where it is decoded. */
 import { ImageError } from '../errors.ts';
+import { refuseLarge } from './decode-failure.ts';
 import { formatCount } from './format-count.ts';
 import { isoPicture } from './kinds/iso-picture.ts';
 import { jpegXlSize } from './kinds/jpeg-xl-size.ts';
 import { KIND, type ImageKind } from './kinds/kinds.ts';
+import { MAX_SIDE, statedSize } from './kinds/stated-size.ts';
 import { readBmpHeader } from './readers/bmp.ts';
 import { readIcon } from './readers/icon.ts';
 import { embeddedPixels, svgText } from './readers/svg-text.ts';
@@ -48,6 +50,7 @@ export async function inspect(kind: ImageKind, bytes: Buffer, maxPixels: number)
     case KIND.icon:
       return apart(bytes, readIcon(bytes), 8);
     default: {
+      refuseAbsurd(kind, bytes, maxPixels);
       const source = await openVips(kind, bytes);
       const { width, height } = source.header;
       return {
@@ -58,6 +61,18 @@ export async function inspect(kind: ImageKind, bytes: Buffer, maxPixels: number)
       };
     }
   }
+}
+
+/** @throws ImageError for a side that libvips has no number for */
+function refuseAbsurd(kind: ImageKind, bytes: Buffer, maxPixels: number): void {
+  const size = statedSize(kind, bytes);
+  if (size === undefined || Math.max(size.width, size.height) <= MAX_SIDE) return;
+  const { width, height } = size;
+  const pixels = `${formatCount(width)} x ${formatCount(height)} pixels`;
+  throw (
+    refuseLarge(width, height, maxPixels) ??
+    new ImageError('unreadable-image', `the ${kind.name} is damaged: its header states ${pixels}.`)
+  );
 }
 
 function isQuick(source: VipsSource): boolean {
