@@ -54,6 +54,18 @@ test('each image gets its caption, in the order of the files', async () => {
   ]);
 });
 
+test('what is wrong with an image that was decoded all the same stands in its records', async () => {
+  const pixels: PixelSource = async (path, _image, limits) => {
+    if (path === '1') limits.warn('damaged');
+    return new Float32Array([Number(path), 0, 0]);
+  };
+  expect(await recordsOf(runOf(captionByNumber, { pixels }))).toEqual([
+    { schema: 1, image: '0', caption: 'image 0' },
+    { schema: 1, image: '1', caption: 'image 1', warnings: ['damaged'] },
+    { schema: 1, image: '2', caption: 'image 2' },
+  ]);
+});
+
 test('choices reach the model as they are given, and their scores stand in records only where they are wanted', async () => {
   const scores = [
     { choice: 'no', score: -3, logProbability: -6, tokens: 2, probability: 0.1 },
