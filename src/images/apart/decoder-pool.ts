@@ -88,5 +88,8 @@ export class DecoderPool {
   }
 }
 
+/** More would hold more memory than the pictures that are decoded at one time may take. */
+const MOST_PROCESSES = 8;
+
 /** The processes of this program: no more than there are cores. */
-export const decoderPool = new DecoderPool(ENTRY, availableParallelism());
+export const decoderPool = new DecoderPool(ENTRY, Math.min(availableParallelism(), MOST_PROCESSES));

@@ -34,6 +34,15 @@ export const IDENTITY: readonly number[] = [1, 0, 0, 0, 1, 0, 0, 0, 1];
  * @returns undefined for one of another kind (with tables, for CMYK), and for a damaged one.
  */
 export function readMatrixProfile(profile: Uint8Array): MatrixProfile | undefined {
+  // Pictures of one folder mostly have the same one, and its tables take longer to fill than a small picture to convert.
+  if (recent !== undefined && Buffer.compare(recent.profile, profile) === 0) return recent.read;
+  recent = { profile: Uint8Array.from(profile), read: read(profile) };
+  return recent.read;
+}
+
+let recent: { profile: Uint8Array; read: MatrixProfile | undefined } | undefined;
+
+function read(profile: Uint8Array): MatrixProfile | undefined {
   const view = viewOf(profile);
   if (view === undefined || connectionSpace(view) !== 'XYZ ' || findTag(view, 'A2B0') !== undefined) return undefined;
   if (dataColourSpace(view) === 'GRAY') {
@@ -42,7 +51,7 @@ export function readMatrixProfile(profile: Uint8Array): MatrixProfile | undefine
   }
   if (dataColourSpace(view) !== 'RGB ') return undefined;
   const colorants = ['rXYZ', 'gXYZ', 'bXYZ'].map((name) => xyzOf(view, findTag(view, name)));
-  const [red, green, blue] = ['rTRC', 'gTRC', 'bTRC'].map((name) => readCurve(view, findTag(view, name)));
+  const [red, green, blue] = readCurves(view, ['rTRC', 'gTRC', 'bTRC']);
   if (red === undefined || green === undefined || blue === undefined) return undefined;
   const columns = colorants.filter((colorant) => colorant !== undefined);
   if (columns.length < 3) return undefined;
@@ -140,6 +149,17 @@ function toIndex(linear: number): number {
   // Also where it is no number.
   if (!(linear > 0)) return 0;
   return linear >= 1 ? LEVELS - 1 : Math.trunc(linear * (LEVELS - 1) + 0.5);
+}
+
+/** The curves of some tags, which are often the same one. */
+function readCurves(view: DataView, names: readonly string[]): (ToneCurve | undefined)[] {
+  const read = new Map<number, ToneCurve | undefined>();
+  return names.map((name) => {
+    const tag = findTag(view, name);
+    if (tag === undefined) return undefined;
+    if (!read.has(tag.offset)) read.set(tag.offset, readCurve(view, tag));
+    return read.get(tag.offset);
+  });
 }
 
 /** The curve of a TRC tag: a table, a power, or one of five formulas (ICC.1:2022, 10.6 and 10.18). */

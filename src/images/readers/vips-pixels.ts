@@ -101,19 +101,18 @@ function conversionOf(source: VipsSource): Conversion {
   if (space === 'cmyk') return cmykConversion(header, wide);
   if (tiff !== undefined && isLab(tiff)) return labConversion(wide, tiff.photometric === PHOTOMETRIC.cieLab);
 
-  const profile = profileOf(source);
   if (tiff !== undefined && (tiff.sampleFormat !== 'unsigned' || tiff.bits === 32)) {
-    return measuredConversion(source, profile);
+    return measuredConversion(source, profileOf(source));
   }
-  if (wide) return wideConversion(header, profile);
+  if (wide) return wideConversion(header, profileOf(source));
+  if (icc !== undefined) return { ...LEVELS, byProfile: !isSrgbProfile(icc) };
   // Without a profile only code points say what the colours are, and libvips does not know them.
-  if (icc === undefined && codePoints !== undefined && profile !== undefined) {
-    return {
-      ...LEVELS,
-      toRgb: (data, pixels, channels, alpha) => byMatrix(levelsOf(data), pixels, channels, alpha, profile),
-    };
-  }
-  return { ...LEVELS, byProfile: icc !== undefined && !isSrgbProfile(icc) };
+  const profile = codePoints === undefined ? undefined : codePointProfile(codePoints);
+  if (profile === undefined) return LEVELS;
+  return {
+    ...LEVELS,
+    toRgb: (data, pixels, channels, alpha) => byMatrix(levelsOf(data), pixels, channels, alpha, profile),
+  };
 }
 
 const LEVELS: Conversion = { space: 'srgb', depth: 'uchar', byProfile: false, within: false, colours: 3 };
