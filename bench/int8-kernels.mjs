@@ -13,11 +13,13 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
-import onnxProto from 'onnx-proto';
+// oxlint-disable-next-line import/no-unassigned-import -- for its effect, before the library is loaded
+import '../dist/runtime/telemetry-off.js';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { describeMachine, describeVersions, machineName, ROOT } from './machine.mjs';
 
-const { onnx } = onnxProto;
+const onnx = await import(new URL('../dist/importer/graph/generated/onnx_pb.js', import.meta.url).href);
 const TYPES = { float: 1, uint8: 2, int8: 3, int64: 7 };
 const MICROSOFT = 'com.microsoft';
 
@@ -92,7 +94,7 @@ function quantizeBlocks(weight, N, K, bits, size) {
 
 /** A graph from x [M, K] to y [M, N], written node by node. */
 class Graph {
-  #graph = onnx.GraphProto.create({ name: 'product' });
+  #graph = create(onnx.GraphProtoSchema, { name: 'product' });
 
   constructor(K, N) {
     this.#graph.input.push(valueInfo('x', ['M', K]));
@@ -101,32 +103,45 @@ class Graph {
 
   constant(name, type, dims, data) {
     const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    this.#graph.initializer.push(onnx.TensorProto.create({ name, dataType: TYPES[type], dims, rawData }));
+    this.#graph.initializer.push(
+      create(onnx.TensorProtoSchema, { name, dataType: TYPES[type], dims: dims.map(BigInt), rawData }),
+    );
     return name;
   }
 
   node(opType, input, output, attributes = {}, domain = '') {
+    const Type = onnx.AttributeProto_AttributeType;
     const attribute = Object.entries(attributes).map(([name, value]) =>
       Array.isArray(value)
-        ? onnx.AttributeProto.create({ name, type: onnx.AttributeProto.AttributeType.INTS, ints: value })
-        : onnx.AttributeProto.create({ name, type: onnx.AttributeProto.AttributeType.INT, i: value }),
+        ? create(onnx.AttributeProtoSchema, { name, type: Type.INTS, ints: value.map(BigInt) })
+        : create(onnx.AttributeProtoSchema, { name, type: Type.INT, i: BigInt(value) }),
     );
-    this.#graph.node.push(onnx.NodeProto.create({ opType, input, output: [output], attribute, domain, name: output }));
+    this.#graph.node.push(
+      create(onnx.NodeProtoSchema, { opType, input, output: [output], attribute, domain, name: output }),
+    );
     return output;
   }
 
   encode() {
     const opsetImport = [
-      { domain: '', version: 21 },
-      { domain: MICROSOFT, version: 1 },
+      { domain: '', version: 21n },
+      { domain: MICROSOFT, version: 1n },
     ];
-    return onnx.ModelProto.encode(onnx.ModelProto.create({ irVersion: 10, opsetImport, graph: this.#graph })).finish();
+    return toBinary(
+      onnx.ModelProtoSchema,
+      create(onnx.ModelProtoSchema, { irVersion: 10n, opsetImport, graph: this.#graph }),
+    );
   }
 }
 
 function valueInfo(name, shape) {
-  const dim = shape.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
-  return onnx.ValueInfoProto.create({ name, type: { tensorType: { elemType: TYPES.float, shape: { dim } } } });
+  const dim = shape.map((size) => ({
+    value: typeof size === 'number' ? { case: 'dimValue', value: BigInt(size) } : { case: 'dimParam', value: size },
+  }));
+  return create(onnx.ValueInfoProtoSchema, {
+    name,
+    type: { value: { case: 'tensorType', value: { elemType: TYPES.float, shape: { dim } } } },
+  });
 }
 
 /** Three ways of storing a matrix for the integer kernels: signed, signed so that no two products exceed 16 bits (as packs hold it), unsigned. */

@@ -1,11 +1,11 @@
 /**
  * Every error minigpt throws on purpose, one class per kind of cause.
  *
- * A message says what happened, where, what was expected, what was found and what to do, as one or two plain sentences.
- * The fields carry the same facts for code and tests. Anything that is not a `MinigptError` is a bug and is reported as `internal`.
+ * A message is one or two plain sentences: what happened, where, what was expected, what was found, and what to do.
+ * The fields hold the same facts for code and tests. Any error that is not a `MinigptError` is a bug and is reported as `internal`.
  */
 
-/** The `error.code` of a failed record (contract: Errors). */
+/** The `error.code` of a failed record, which programs may rely on. */
 export type ImageErrorCode =
   | 'unreadable-image'
   | 'truncated-image'
@@ -23,24 +23,24 @@ export class MinigptError extends Error {
   override readonly name: string = 'MinigptError';
 }
 
-/** One image could not be answered. It becomes that image's record; the run goes on. */
+/** There is no answer for one image. The error becomes the record of that image, and the run continues. */
 export class ImageError extends MinigptError {
   override readonly name = 'ImageError';
   readonly code: ImageErrorCode;
 
-  /** `message` is without the path: the record and the terminal line name the image themselves. */
+  /** `message` does not contain the path: the record and the line on the terminal name the image themselves. */
   constructor(code: ImageErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
   }
 }
 
-/** The command line, a variable or a setting asks for something that cannot be done. The run does not start (exit 2). */
+/** An option, an environment variable or a setting asks for something that cannot be done. The run does not start (exit code 2). */
 export class UsageError extends MinigptError {
   override readonly name = 'UsageError';
 }
 
-/** A model pack is missing, incomplete, altered or of a kind this version does not know. */
+/** A model pack is missing, incomplete, changed, or of a kind that this version does not know. */
 export class PackError extends MinigptError {
   override readonly name = 'PackError';
   readonly path: string;
@@ -51,7 +51,7 @@ export class PackError extends MinigptError {
   }
 }
 
-/** What is wrong with a checkpoint file, in one word: for code and tests, beside the message for people. */
+/** What is wrong with a checkpoint file, for code and tests. The message is for people. */
 export type CheckpointFault =
   | 'unsafe-pickle'
   | 'bad-pickle'
@@ -75,11 +75,11 @@ export type CheckpointFault =
   | 'index-missing-shard'
   | 'index-missing-tensor';
 
-/** A checkpoint file or folder that is given to the importer is damaged, hostile, incomplete or unknown. */
+/** A checkpoint file or folder that the importer should read is damaged, hostile, incomplete or unknown. */
 export class CheckpointError extends MinigptError {
   override readonly name = 'CheckpointError';
   readonly path: string;
-  /** Undefined where the file itself is sound, and what it holds is not what was expected. */
+  /** Undefined if the file itself is intact but does not contain what was expected. */
   readonly fault: CheckpointFault | undefined;
 
   constructor(path: string, message: string, options: ErrorOptions & { fault?: CheckpointFault } = {}) {
@@ -89,7 +89,7 @@ export class CheckpointError extends MinigptError {
   }
 }
 
-/** A tensor has another shape than the architecture states. */
+/** A tensor has a different shape than the architecture requires. */
 export class ShapeError extends MinigptError {
   override readonly name = 'ShapeError';
   readonly tensor: string;
@@ -109,7 +109,7 @@ export class ShapeError extends MinigptError {
   }
 }
 
-/** Why something could not be fetched, in one word: for code and tests, beside the message for people. */
+/** Why a download failed, for code and tests. The message is for people. */
 export type DownloadFault =
   | 'access-refused'
   | 'not-found'
@@ -122,10 +122,10 @@ export type DownloadFault =
   | 'disk'
   | 'offline';
 
-/** A file of a published model could not be fetched, or not be kept. What was fetched of it stays, unless the message says otherwise. */
+/** A file of a published model could not be downloaded or stored. What was downloaded of it is kept, unless the message says otherwise. */
 export class DownloadError extends MinigptError {
   override readonly name = 'DownloadError';
-  /** What was to be fetched: a repository, a file of one, or an address. */
+  /** What should be downloaded: a repository, a file in one, or an address. */
   readonly subject: string;
   readonly fault: DownloadFault;
 
@@ -136,7 +136,7 @@ export class DownloadError extends MinigptError {
   }
 }
 
-/** A result could not be written: the run cannot go on (exit 2). */
+/** A result could not be written. The run cannot continue (exit code 2). */
 export class OutputError extends MinigptError {
   override readonly name = 'OutputError';
   readonly path: string;
@@ -147,7 +147,7 @@ export class OutputError extends MinigptError {
   }
 }
 
-/** The system error code (`ENOENT`, `EPIPE`, …) of an unknown error, or undefined where it has none. */
+/** The system error code (`ENOENT`, `EPIPE`, …) of an unknown error; undefined if it has none. */
 export function systemErrorCode(error: unknown): string | undefined {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
   return undefined;

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join, sep } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { importsOf, violations } from './layer-rule.ts';
+import { fileCircles, folderCircles, importsOf, violations } from './layer-rule.ts';
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url));
 
@@ -13,6 +13,16 @@ const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
 test('every file of src keeps the layers', () => {
   expect(sources.length).toBeGreaterThan(10);
   expect(sources.flatMap(violations)).toEqual([]);
+});
+
+test('no file of src leads back to itself by what it imports', () => {
+  expect(fileCircles(sources)).toEqual([]);
+});
+
+test('no folder of the importer leads back to itself by what its files import', () => {
+  const importer = sources.filter(({ path }) => path.startsWith('importer/'));
+  expect(new Set(importer.map(({ path }) => dirname(path))).size).toBeGreaterThan(4);
+  expect(folderCircles(importer)).toEqual([]);
 });
 
 test('the imports of src are really seen', () => {
@@ -48,6 +58,61 @@ describe('an import is found when it is', () => {
   });
 });
 
+const files = (texts: Record<string, string>) => Object.entries(texts).map(([path, text]) => ({ path, text }));
+
+describe('a circle', () => {
+  test('of two files is found', () => {
+    const circling = files({ 'a/x.ts': "import { y } from './y.ts';", 'a/y.ts': "import { x } from './x.ts';" });
+    expect(fileCircles(circling)).toEqual(['a/x.ts -> a/y.ts -> a/x.ts']);
+    expect(folderCircles(circling)).toEqual([]);
+  });
+
+  test('of types is one too', () => {
+    const circling = files({ 'a/x.ts': "import { y } from './y.ts';", 'a/y.ts': "import type { X } from './x.ts';" });
+    expect(fileCircles(circling)).toHaveLength(1);
+  });
+
+  test('of a file with itself is found', () => {
+    expect(fileCircles(files({ 'a.ts': "export * from './a.ts';" }))).toEqual(['a.ts -> a.ts']);
+  });
+
+  test('over several files is told by its shortest way', () => {
+    const circling = files({
+      'a.ts': "import './b.ts';",
+      'b.ts': "import './c.ts';\nimport './d.ts';",
+      'c.ts': "import './d.ts';",
+      'd.ts': "import './a.ts';",
+      'e.ts': "import './a.ts';",
+    });
+    expect(fileCircles(circling)).toEqual(['a.ts -> b.ts -> d.ts -> a.ts', 'c.ts -> d.ts -> a.ts -> b.ts -> c.ts']);
+  });
+
+  test('of folders is found where no file is in one', () => {
+    const circling = files({
+      'a/x.ts': "import '../b/y.ts';",
+      'b/y.ts': '',
+      'b/z.ts': "import '../a/w.ts';",
+      'a/w.ts': '',
+    });
+    expect(fileCircles(circling)).toEqual([]);
+    expect(folderCircles(circling)).toEqual(['a -> b -> a']);
+  });
+
+  test('of a folder with one inside it is found', () => {
+    const circling = files({ 'a/x.ts': "import './b/y.ts';", 'a/b/y.ts': "import '../z.ts';", 'a/z.ts': '' });
+    expect(folderCircles(circling)).toEqual(['a -> a/b -> a']);
+  });
+
+  test('is none where something is loaded only when it is needed, or by several', () => {
+    const circling = files({
+      'a.ts': "const y = await import('./b.ts');\nimport './c.ts';",
+      'b.ts': "import './a.ts';\nimport './c.ts';\nimport 'node:path';",
+      'c.ts': '',
+    });
+    expect(fileCircles(circling)).toEqual([]);
+  });
+});
+
 describe('refused is', () => {
   test.each([
     ['an import from a higher layer', 'vision/encode.ts', "import { a } from '../engine/model.ts';"],
@@ -63,12 +128,14 @@ describe('refused is', () => {
     ['a runner part in the importer', 'importer/a.ts', "import { a } from '../store/packs.ts';"],
     ['onnxruntime-node outside of runtime', 'language/a.ts', "import type { Tensor } from 'onnxruntime-node';"],
     ['sharp outside of images', 'cli/doctor.ts', "await import('sharp');"],
-    ['onnx-proto outside of the graph builder', 'importer/read/a.ts', "import { onnx } from 'onnx-proto';"],
+    ['protobuf outside of the graph builder', 'importer/read/a.ts', "import { create } from '@bufbuild/protobuf';"],
     ['a part of such a package', 'cli/a.ts', "import a from 'sharp/lib/a.js';"],
     ['a vague name', 'images/utils.ts', ''],
     ['a vague end of a name', 'images/pixel-helpers.ts', ''],
     ['a file of no layer', 'new-folder/a.ts', ''],
     ['a file that is too long', 'images/a.ts', '\n'.repeat(401)],
+    ['a long file whose name alone says generated', 'importer/graph/generated.ts', '\n'.repeat(401)],
+    ['a generated file that leaves its layer', 'importer/graph/generated/a.ts', "import '../../../store/a.ts';"],
   ])('%s', (_, path, text) => {
     expect(violations({ path, text })).toHaveLength(1);
   });
@@ -85,6 +152,7 @@ describe('allowed is', () => {
     ['the importer when the command needs it', 'cli/models/import.ts', "await import('../../importer/import.ts');"],
     ['a package at home', 'runtime/session.ts', "import * as ort from 'onnxruntime-node';"],
     ['a long file at the limit', 'images/a.ts', '\n'.repeat(400)],
+    ['generated code of any length', 'importer/graph/generated/onnx_pb.ts', '\n'.repeat(2000)],
   ])('%s', (_, path, text) => {
     expect(violations({ path, text })).toEqual([]);
   });

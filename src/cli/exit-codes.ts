@@ -1,10 +1,10 @@
-/** What the process says with its exit code (contract: Exit codes). */
+/** The exit codes of the process, which users may rely on. */
 export const EXIT = {
-  /** Every image has its answer, or the reader of the output wanted no more. */
+  /** Every image has its answer, or the program that reads the output closed it early. */
   ok: 0,
   /** The run finished and at least one image failed. */
   someFailed: 1,
-  /** It could not start or could not go on: usage, model, output, nothing matched. */
+  /** It could not start, or could not continue: wrong command line, model, output, no images found. */
   couldNotRun: 2,
   /** 128 + the number of the signal, as shells report it. */
   interrupted: 130,

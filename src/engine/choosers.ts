@@ -11,8 +11,9 @@ import {
   type LogitFilter,
 } from '../language/logit-filters.ts';
 import { sampleFrom } from '../language/sampling.ts';
-import { endsWithSequence, type StopRule } from '../language/stop-sequences.ts';
-import { holdsStopText } from '../language/stop-texts.ts';
+import type { StopRule } from '../language/stop-rule.ts';
+import { endsWithSequence } from '../language/stop-sequences.ts';
+import { holdsStopText, type RowDecoder } from '../language/stop-texts.ts';
 import { hashWords, Random } from '../tensor/random.ts';
 import type { GenerationOptions, PromptIds } from './model.ts';
 
@@ -24,17 +25,17 @@ export type AnswerStart = {
   room: number;
   /** Stands for image and prompt in the seed of sampling, see `samplingKey`. */
   key: readonly number[];
-  /** The text of ids, for stop texts. */
-  decode: (tokenIds: readonly number[]) => string;
+  /** Begins the text of a row, for stop texts. */
+  startDecoding: () => RowDecoder;
 };
 
-export function newChooser(options: GenerationOptions, { length, room, key, decode }: AnswerStart): Chooser {
+export function newChooser(options: GenerationOptions, { length, room, key, startDecoding }: AnswerStart): Chooser {
   const { maxNewTokens, eosTokenIds, score, search } = options;
   if (search?.kind === 'choices') return new ForcedChoices(length, search);
   const limits: RowLimits = {
     maxNewTokens: Math.min(maxNewTokens, room),
     eosTokenIds,
-    stopRules: stopRulesOf(options, decode),
+    stopRules: stopRulesOf(options, startDecoding),
     filters: filtersOf(options),
     score,
   };
@@ -72,10 +73,10 @@ function filtersOf(options: GenerationOptions): LogitFilter[] {
 
 function stopRulesOf(
   { stopSequences, stopTexts = [] }: GenerationOptions,
-  decode: (tokenIds: readonly number[]) => string,
+  startDecoding: () => RowDecoder,
 ): StopRule[] {
   const rules: StopRule[] = [];
   if (stopSequences.length > 0) rules.push(endsWithSequence(stopSequences));
-  if (stopTexts.length > 0) rules.push(holdsStopText(stopTexts, decode));
+  if (stopTexts.length > 0) rules.push(holdsStopText(stopTexts, startDecoding));
   return rules;
 }

@@ -1,8 +1,12 @@
 /** Joins a pack's texts and the inference threads into the `Model` that the pipeline asks. */
 import { ImageError, PackError } from '../errors.ts';
+import type { JudgedChoices } from '../language/chooser.ts';
 import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
+import { required } from '../required.ts';
+import type { GeneratedRow } from './answers/continuous-batch.ts';
 import { partsOf, shownText, type GeneratedAnswer } from './answers/follow-up.ts';
-import { InferencePool, planPool } from './answers/pool.ts';
+import { InferencePool } from './answers/pool.ts';
+import { planPool } from './load-plan.ts';
 import { chosenAnswer } from './texts/choice-scores.ts';
 import { refuseLongChoices } from './texts/choice-tokens.ts';
 import { loadTexts } from './texts/load-texts.ts';
@@ -25,17 +29,16 @@ export async function loadModel(pack: Pack, options: LoadOptions): Promise<Model
   const { batchSize } = options;
   const { language } = pack.declaration;
   if (language === undefined)
-    throw new PackError(pack.directory, 'this pack has no language model, so it cannot write.');
-  const pool = InferencePool.start({ pack, batchSize }, planPool(pack.declaration, options));
-  try {
-    return new LoadedModel(pack, language, await loadTexts(pack), await pool, batchSize);
-  } catch (error) {
-    await pool.then(
-      (started) => started.close(),
-      () => {},
-    );
-    throw error;
+    throw new PackError(pack.directory, 'this pack has no language model, so it cannot write text.');
+  const starting = InferencePool.start({ pack, batchSize }, planPool(pack.declaration, options));
+  // Both are waited for, whichever fails: threads that have started have to be closed.
+  const [texts, pool] = await Promise.allSettled([loadTexts(pack), starting]);
+  if (pool.status === 'rejected') throw texts.status === 'rejected' ? texts.reason : pool.reason;
+  if (texts.status === 'rejected') {
+    await pool.value.close();
+    throw texts.reason;
   }
+  return new LoadedModel(pack, language, texts.value, pool.value, batchSize);
 }
 
 class LoadedModel implements Model {
@@ -60,7 +63,7 @@ class LoadedModel implements Model {
 
   questionPrompt(question: string, form?: QuestionForm): TokenizedPrompt {
     const prompt = this.#texts.questionPrompt(question, form);
-    refuseLongChoices(prompt, this.pack.declaration);
+    refuseLongChoices(prompt, this.#language, this.pack.declaration);
     return prompt;
   }
 
@@ -79,31 +82,45 @@ class LoadedModel implements Model {
         bannedFrom: this.#texts.tokenCount,
       },
     });
-    return results.map((result, index) => {
+    return prompts.map((prompt, index) => {
+      const result = required(results[index], 'the result of a prompt');
       if (result instanceof ImageError) return result;
-      const prompt = prompts[index];
-      if (result.choices === undefined || prompt === undefined) return this.#toAnswer(result, options);
-      const { tokenIds, finishReason, score } = result;
-      const { text, scores } = chosenAnswer(prompt, result.choices);
-      return { text, tokenIds, finishReason, scores, ...(options.score ? { score } : {}) };
+      return result.choices === undefined
+        ? this.#toAnswer(result, options)
+        : toChosen(prompt, result, result.choices, options);
     });
   }
 
   #toAnswer(generated: GeneratedAnswer, { stopTexts = [], score: withScore }: AnswerOptions): Answer {
     const parts = partsOf(generated);
+    const { finishReason } = generated.continuation ?? generated;
     const texts = parts.map(({ tokenIds }) => shownText(tokenIds, this.#texts, stopTexts));
-    const score = parts.reduce((sum, part) => sum + part.score, 0);
-    const beamScore = parts.reduce((sum, part) => sum + (part.beamScore ?? 0), 0);
-    const scores = generated.beamScore === undefined ? { score } : { score, beamScore };
     return {
       text: texts.filter((text) => text !== '').join(' '),
       tokenIds: parts.flatMap(({ tokenIds }) => tokenIds),
-      finishReason: parts.at(-1)?.finishReason ?? generated.finishReason,
-      ...(withScore ? scores : {}),
+      finishReason,
+      ...(withScore ? scoresOf(parts) : {}),
     };
   }
 
   async close(): Promise<void> {
     await this.#pool.close();
   }
+}
+
+/** Sums over the parts of an answer; only beams have a score of their own beside that of the tokens. */
+function scoresOf(parts: readonly GeneratedRow[]): Pick<Answer, 'score' | 'beamScore'> {
+  const score = parts.reduce((sum, part) => sum + part.score, 0);
+  const beamScores = parts.flatMap(({ beamScore }) => (beamScore === undefined ? [] : [beamScore]));
+  return beamScores.length === 0 ? { score } : { score, beamScore: beamScores.reduce((sum, one) => sum + one, 0) };
+}
+
+function toChosen(
+  prompt: TokenizedPrompt,
+  { tokenIds, finishReason, score }: GeneratedRow,
+  judged: JudgedChoices,
+  options: AnswerOptions,
+): Answer {
+  const { text, scores } = chosenAnswer(prompt, judged);
+  return { text, tokenIds, finishReason, scores, ...(options.score ? { score } : {}) };
 }

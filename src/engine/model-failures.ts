@@ -7,7 +7,7 @@ export function internalError(
   problem: string = 'the model could not be run on this image',
 ): ImageError {
   const message = error instanceof Error ? error.message : String(error);
-  return new ImageError('internal', `${problem}: ${message.split('\n', 1)[0] ?? ''}`, { cause: error });
+  return new ImageError('internal', `${problem}: ${message.replace(/\n.*/su, '')}`, { cause: error });
 }
 
 /** @param tokens that were written until then */

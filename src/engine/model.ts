@@ -5,7 +5,8 @@ import type { ImageError } from '../errors.ts';
 import type { BeamSearchOptions } from '../language/beam-search.ts';
 import { rowsForChoices, type ChoicesOptions } from '../language/forced-choices.ts';
 import type { SamplingOptions } from '../language/sampling.ts';
-import type { LanguageDeclaration, Pack } from '../pack/model-declaration.ts';
+import type { RowDecoder } from '../language/stop-texts.ts';
+import type { Pack } from '../pack/model-declaration.ts';
 import type { Turn } from '../prompt/prompt-family.ts';
 import type { Template } from '../prompt/template.ts';
 import type { Compute } from '../runtime/compute.ts';
@@ -30,19 +31,6 @@ export type PromptIds = {
   continuations?: readonly (readonly number[])[];
   followUp?: FollowUp;
 };
-
-/**
- * Positions that a prompt takes in the model's input.
- *
- * @param imageTokens [Q, d]
- */
-export function promptLength(
-  segments: PromptIds['segments'],
-  imageTokens: Float32Array,
-  { hiddenSize }: Pick<LanguageDeclaration, 'hiddenSize'>,
-): number {
-  return segments.reduce((sum, segment) => sum + (segment?.length ?? imageTokens.length / hiddenSize), 0);
-}
 
 /**
  * A prompt that is ready for the model, with what is shown to a user: the exact text, images as `<image>`, and the choices that `continuations`
@@ -121,7 +109,7 @@ export type Answer = {
 export type LoadOptions = {
   /** What all copies of the model compute with together. */
   compute: Compute;
-  /** How many images are to come: a model is copied for the cores only where that pays (see `inference-pool.ts`). */
+  /** How many images are to come: a model is copied for the cores only where that pays (see `load-plan.ts`). */
   images: number;
   /** Images encoded together, and answers decoded together. */
   batchSize: number;
@@ -148,6 +136,8 @@ export interface WritingTexts {
   readonly tokenCount: number;
   /** The text of ids as they were written, special tokens left out. */
   decode(tokenIds: readonly number[]): string;
+  /** Begins a text whose ids come one by one; its pieces together are what `decode` makes of all of them. */
+  startDecoding(): RowDecoder;
   /** The answer a user sees, of a text as it was decoded. */
   cleanUp(text: string): string;
 }

@@ -7,22 +7,33 @@
 import { ImageError } from '../errors.ts';
 import { formatCount } from './format-count.ts';
 import { endsEarly } from './kinds/early-end.ts';
-import { KIND, READABLE_NAMES, type ImageKind } from './kinds/kinds.ts';
-import { describeUnknown } from './kinds/text-head.ts';
+import { kindOfBytes } from './kinds/kind-of-bytes.ts';
+import { CAMERA_RAWS, KIND, kindOfEnding, READABLE_NAMES, type ImageKind } from './kinds/kinds.ts';
+import { describeUnknown, UNKNOWN_CONTENT } from './kinds/text-head.ts';
 import { readTiff } from './kinds/tiff-directory.ts';
 import { describeTiff } from './kinds/tiff-limits.ts';
 import { tiffPicture } from './kinds/tiff-picture.ts';
 
-/** Refuses what is no image, or one of a kind that cannot be read. */
-export function refuseKind(kind: ImageKind | undefined, bytes: Uint8Array): ImageError | undefined {
-  if (kind === undefined) {
-    const message = `the file contains ${describeUnknown(bytes)}, not an image. Readable are ${READABLE_NAMES}.`;
-    return new ImageError('unsupported-format', message);
+/**
+ * The kind of a file, by its content; of what looks like a TIFF the ending may know better, because makers of cameras put raws in that container
+ * in ways of their own.
+ *
+ * @throws ImageError for what is no image, and for kinds that cannot be read
+ */
+export function readableKind(path: string, bytes: Uint8Array): ImageKind {
+  const kind = kindOfBytes(bytes);
+  const named = kindOfEnding(path);
+  const described = kind === undefined ? describeUnknown(bytes) : UNKNOWN_CONTENT;
+  if (described !== UNKNOWN_CONTENT || (kind === undefined && named?.readable !== false)) {
+    const message = `the file contains ${described}, not an image. minigpt reads ${READABLE_NAMES}.`;
+    throw new ImageError('unsupported-format', message);
   }
-  if (kind.readable) return undefined;
-  const advice = kind.advice ?? `Convert it to one of ${READABLE_NAMES}.`;
-  const message = `the file is ${article(kind.name)} ${kind.name} file, which cannot be read. ${advice}`;
-  return new ImageError('unsupported-format', message);
+  const isRawByName = kind === KIND.tiff && named !== undefined && CAMERA_RAWS.has(named);
+  const meant = kind === undefined || isRawByName ? named : kind;
+  if (meant?.readable === true) return meant;
+  const { name = '', advice = `Convert it to one of these formats: ${READABLE_NAMES}.` } = meant ?? {};
+  const message = `the file is ${article(name)} ${name} file, which cannot be read. ${advice}`;
+  throw new ImageError('unsupported-format', message);
 }
 
 /** Explains why `bytes` could not be decoded. */
@@ -33,7 +44,7 @@ export function explainDecodeFailure(kind: ImageKind, bytes: Uint8Array, cause: 
   }
   const stored = kind === KIND.tiff ? storedTiff(bytes) : undefined;
   const how = stored === undefined ? '' : ` (${stored})`;
-  const message = `the ${kind.name} is damaged and cannot be decoded${how}. Try to open and save it anew with another program.`;
+  const message = `the ${kind.name} is damaged and cannot be decoded${how}. Try to open it with another program and save it again.`;
   return new ImageError('unreadable-image', message, { cause });
 }
 
@@ -50,8 +61,8 @@ export function refuseLarge(width: number, height: number, maxPixels: number): I
   if (width * height <= maxPixels) return undefined;
   return new ImageError(
     'image-too-large',
-    `the image has ${formatCount(width)} x ${formatCount(height)} pixels, and the limit is ${formatCount(maxPixels)} pixels in all. ` +
-      'Make it smaller, or raise the limit (--max-pixels).',
+    `the image has ${formatCount(width)} x ${formatCount(height)} pixels, which is more than the limit of ${formatCount(maxPixels)} pixels. ` +
+      'Make it smaller, or raise the limit with --max-pixels.',
   );
 }
 

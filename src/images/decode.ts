@@ -14,12 +14,11 @@ import { decoderPool } from './apart/decoder-pool.ts';
 import type { AlphaRule } from './colour/alpha.ts';
 import { asImageError, type DecodeRequest } from './decode-bytes.ts';
 import { DEFAULT_DECODE_SECONDS } from './decode-seconds.ts';
-import { refuseKind, refuseLarge } from './decode-failure.ts';
+import { readableKind, refuseLarge } from './decode-failure.ts';
 import { readImageBytes } from './image-bytes.ts';
 import { inspect, type Inspection } from './inspect.ts';
 import { endsEarly } from './kinds/early-end.ts';
-import { kindOfBytes } from './kinds/kind-of-bytes.ts';
-import { KIND, kindOfEnding, type ImageKind } from './kinds/kinds.ts';
+import { KIND, type ImageKind } from './kinds/kinds.ts';
 import { vipsPixels } from './readers/vips-pixels.ts';
 import type { DecodedImage, ImageWarning, RgbImage } from './rgb-image.ts';
 
@@ -61,11 +60,14 @@ export async function decodeImage(path: string, limits: DecodeLimits, signal?: A
 }
 
 /** Reads a file and its image header, and checks the size. Aborting also ends a decoding that runs apart. */
-export async function openImage(path: string, limits: DecodeLimits, signal?: AbortSignal): Promise<OpenedImage> {
+export async function openImage(
+  path: string | Buffer,
+  limits: DecodeLimits,
+  signal?: AbortSignal,
+): Promise<OpenedImage> {
   const bytes = await readImageBytes(path, signal);
   signal?.throwIfAborted();
-  const kind = kindOf(path, bytes);
-  if (kind === undefined || !kind.readable) throw refuseKind(kind, bytes);
+  const kind = readableKind(path.toString(), bytes);
   let inspection: Inspection;
   try {
     inspection = await inspect(kind, bytes, limits.maxPixels);
@@ -83,13 +85,6 @@ export async function openImage(path: string, limits: DecodeLimits, signal?: Abo
       return image;
     },
   };
-}
-
-/** By content; of what looks like a TIFF the ending may know better: makers of cameras put raws in that container in ways of their own. */
-function kindOf(path: string, bytes: Uint8Array): ImageKind | undefined {
-  const kind = kindOfBytes(bytes);
-  const named = kindOfEnding(path);
-  return kind === KIND.tiff && named?.readable === false ? named : kind;
 }
 
 async function decode(

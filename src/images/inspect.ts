@@ -94,7 +94,7 @@ async function inspectSvg(bytes: Buffer, maxPixels: number): Promise<Inspection>
   if (pixels >= maxPixels) {
     const message =
       `the pictures inside the SVG have ${formatCount(pixels)} pixels, and the limit is ${formatCount(maxPixels)} pixels ` +
-      'together with the drawing. Make them smaller, or raise the limit (--max-pixels).';
+      'together with the drawing. Make them smaller, or raise the limit with --max-pixels.';
     throw new ImageError('image-too-large', message);
   }
   const decodedBytes = DRAWING_BYTES + pixels * EMBEDDED_BYTES_PER_PIXEL;

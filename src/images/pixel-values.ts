@@ -18,10 +18,11 @@ const decodedPixels = new ByteBudget(2 ** 30);
  * May be called for many files at once: while the decoded pixels of others fill 1 GiB, it waits. Waiting calls hold the compressed
  * file only, finished ones 12 bytes per pixel of the square.
  *
+ * @param path as the system has it (see `systemPath`)
  * @throws ImageError for everything that is wrong with the file; the signal's reason when aborted.
  */
 export async function loadPixelValues(
-  path: string,
+  path: string | Buffer,
   declaration: ImageDeclaration,
   limits: DecodeLimits,
   signal?: AbortSignal,
@@ -32,7 +33,7 @@ export async function loadPixelValues(
     async () => {
       const image = await opened.decode(declaration.imageSize);
       signal?.throwIfAborted();
-      return preprocessImage(image, declaration);
+      return preprocessImage(image, declaration, signal);
     },
     signal,
   );

@@ -1,172 +1,186 @@
 /**
- * Bicubic resizing that equals Pillow's bit for bit, since the models were trained on pixels that Pillow resized (spec 5).
+ * Bicubic resizing that equals Pillow's bit for bit, since the models were trained on pixels that Pillow resized.
  *
  * libvips cannot stand in for it: where it enlarges, its pixels are 2 to 11 grey levels away in the mean, and reducing by
  * more than four averages boxes first (0.3 to 0.6 levels). See `src/libImaging/Resample.c` of Pillow: a horizontal, then a vertical
  * pass, each with weights of 22 fractional bits and an 8-bit result.
+ *
+ * Both passes go over the image in bands of a few rows of the result, so that what lies between them stays small and in the processor's cache.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { axisWeights, GROUP, type AxisWeights } from './axis-weights.ts';
+import { GROUP_BYTES, giveBack, ROW_ENTRY_BYTES, takeKernel, VECTOR, type ResampleKernel } from './resample-kernel.ts';
 import type { RgbImage } from './rgb-image.ts';
 
-const FRACTION_BITS = 22;
-const ROUNDING = 2 ** (FRACTION_BITS - 1);
-
-/** How long a pass may hold the thread, so that a photograph of many megapixels stops neither the progress bar nor Ctrl-C. */
+/** How long resizing may hold the thread, so that an image of many megapixels stops neither the progress bar nor Ctrl-C. */
 const SLICE_MS = 10;
 
-/** The weights of one axis. Output `x` is the sum of `weights[k] * input[first[x] + k - begin[x]]` for `k` from `begin[x]` to `begin[x + 1]`. */
-type AxisWeights = { first: Int32Array; begin: Int32Array; weights: Int32Array };
+/** Bytes of the image that make one band, where a row of the result does not take more by itself. */
+const BAND_BYTES = 2 ** 19;
 
-/** Resizes to exactly `width` x `height`. An axis that already has its size is left as it is. */
-export async function resampleBicubic(image: RgbImage, width: number, height: number): Promise<RgbImage> {
-  const narrowed = image.width === width ? image : await resampleRows(image, width);
-  return narrowed.height === height ? narrowed : await resampleColumns(narrowed, height);
-}
+/** Bytes of the image that the kernel gets at a time, where two rows are not more by themselves. */
+const BLOCK_BYTES = 2 ** 18;
 
-/** Horizontal pass: `[H, W, 3]` to `[H, width, 3]`. */
-async function resampleRows(image: RgbImage, width: number): Promise<RgbImage> {
-  const axis = axisWeights(image.width, width);
-  const data = new Uint8ClampedArray(image.height * width * 3);
-  let slice = performance.now();
-  for (let y = 0; y < image.height; y++) {
-    resampleRow(image.data, y * image.width * 3, axis, data, y * width * 3, width);
-    slice = await giveWay(slice);
-  }
-  return { width, height: image.height, data: new Uint8Array(data.buffer) };
-}
-
-/** One row of the horizontal pass: nearly all the work of reducing a photograph is in its inner loop. */
-function resampleRow(
-  source: Uint8Array,
-  sourceRow: number,
-  { first, begin, weights }: AxisWeights,
-  target: Uint8ClampedArray,
-  targetRow: number,
+/**
+ * Resizes to exactly `width` x `height`; an image that has this size already is given back as it is.
+ *
+ * @throws the signal's reason when aborted.
+ */
+export async function resampleBicubic(
+  image: RgbImage,
   width: number,
-): void {
-  let to = targetRow;
-  for (let x = 0; x < width; x++) {
-    let red = ROUNDING;
-    let green = ROUNDING;
-    let blue = ROUNDING;
-    let at = sourceRow + (first[x] as number) * 3;
-    const end = begin[x + 1] as number;
-    for (let k = begin[x] as number; k < end; k++) {
-      const weight = weights[k] as number;
-      red = (red + Math.imul(weight, source[at] as number)) | 0;
-      green = (green + Math.imul(weight, source[at + 1] as number)) | 0;
-      blue = (blue + Math.imul(weight, source[at + 2] as number)) | 0;
-      at += 3;
+  height: number,
+  signal?: AbortSignal,
+): Promise<RgbImage> {
+  if (image.width === width && image.height === height) return image;
+  const plan = planResize(image, width, height);
+  const kernel = takeKernel(plan.bytes);
+  try {
+    const data = new Uint8Array(width * height * 3);
+    let slice = performance.now();
+    for (const _ of resizeInSteps(image, plan, kernel, data)) {
+      if (performance.now() - slice < SLICE_MS) continue;
+      await nextTurn();
+      signal?.throwIfAborted();
+      slice = performance.now();
     }
-    target[to] = red >> FRACTION_BITS;
-    target[to + 1] = green >> FRACTION_BITS;
-    target[to + 2] = blue >> FRACTION_BITS;
-    to += 3;
+    return { width, height, data };
+  } finally {
+    giveBack(kernel);
   }
 }
 
-/** Vertical pass: `[H, W, 3]` to `[height, W, 3]`. */
-async function resampleColumns(image: RgbImage, height: number): Promise<RgbImage> {
-  const axis = axisWeights(image.height, height);
-  const rowLength = image.width * 3;
-  const data = new Uint8ClampedArray(height * rowLength);
-  const sums = new Int32Array(rowLength);
-  let slice = performance.now();
-  for (let y = 0; y < height; y++) {
-    sumRows(image.data, axis, y, sums);
-    const target = y * rowLength;
-    for (let x = 0; x < rowLength; x++) data[target + x] = (sums[x] as number) >> FRACTION_BITS;
-    slice = await giveWay(slice);
-  }
-  return { width: image.width, height, data: new Uint8Array(data.buffer) };
+/** Sizes, and where everything lies in the kernel's memory. */
+type Plan = {
+  across: AxisWeights;
+  down: AxisWeights;
+  /** Bytes of a row of the image, of a narrowed row with room behind it, and of a row of the result. */
+  sourceStride: number;
+  stride: number;
+  rowLength: number;
+  height: number;
+  /** Rows of the result in a band. */
+  bandRows: number;
+  /** Rows of the image that the kernel gets at a time. */
+  blockRows: number;
+  table: number;
+  acrossWeights: number;
+  downWeights: number;
+  block: number;
+  /** Narrowed rows. */
+  narrowed: number;
+  result: number;
+  /** Of all together. */
+  bytes: number;
+};
+
+function planResize(image: RgbImage, width: number, height: number): Plan {
+  const across = axisWeights(image.width, width);
+  const down = axisWeights(image.height, height);
+  const sourceStride = 3 * image.width;
+  const rowLength = 3 * width;
+  const stride = padded(rowLength + 1);
+  const perRow = (sourceStride * image.height) / height + rowLength;
+  const bandRows = Math.min(Math.max(Math.floor(BAND_BYTES / perRow), 1), height);
+  const blockRows = Math.min(Math.max(2 * Math.floor(BLOCK_BYTES / (2 * sourceStride)), 2), even(image.height));
+  let bytes = 0;
+  const reserve = (length: number): number => {
+    const start = bytes;
+    bytes += padded(length);
+    return start;
+  };
+  return {
+    across,
+    down,
+    sourceStride,
+    stride,
+    rowLength,
+    height,
+    bandRows,
+    blockRows,
+    table: reserve(width * ROW_ENTRY_BYTES),
+    acrossWeights: reserve(across.weights.byteLength),
+    downWeights: reserve(down.weights.byteLength),
+    block: reserve(blockRows * sourceStride + VECTOR),
+    narrowed: reserve(even(mostRows(down, bandRows)) * stride),
+    result: reserve(bandRows * rowLength + VECTOR),
+    bytes,
+  };
 }
 
-/** The weighted sum of the rows that make output row `y`: whole rows, because they lie together in memory, four at a time. */
-function sumRows(source: Uint8Array, { first, begin, weights }: AxisWeights, y: number, sums: Int32Array): void {
-  sums.fill(ROUNDING);
-  const end = begin[y + 1] as number;
-  let at = (first[y] as number) * sums.length;
-  let k = begin[y] as number;
-  for (; k + 4 <= end; k += 4) {
-    addFourRows(source, at, weights, k, sums);
-    at += 4 * sums.length;
+/** The most narrowed rows that a band of `bandRows` rows of the result looks at. */
+function mostRows(down: AxisWeights, bandRows: number): number {
+  const height = down.first.length;
+  let most = 0;
+  for (let top = 0; top < height; top += bandRows) {
+    const end = endOfBand(down, top, Math.min(top + bandRows, height));
+    most = Math.max(most, end - (down.first[top] as number));
   }
-  for (; k < end; k++) {
-    const weight = weights[k] as number;
-    for (let x = 0; x < sums.length; x++) sums[x] = (sums[x] as number) + Math.imul(weight, source[at + x] as number);
-    at += sums.length;
-  }
+  return most;
 }
 
-/** Four rows per pass over `sums` take half the time of one, which loads and stores every sum for each weight. */
-function addFourRows(source: Uint8Array, at: number, weights: Int32Array, k: number, sums: Int32Array): void {
-  const w0 = weights[k] as number;
-  const w1 = weights[k + 1] as number;
-  const w2 = weights[k + 2] as number;
-  const w3 = weights[k + 3] as number;
-  const row1 = at + sums.length;
-  const row2 = row1 + sums.length;
-  const row3 = row2 + sums.length;
-  for (let x = 0; x < sums.length; x++) {
-    sums[x] =
-      (sums[x] as number) +
-      Math.imul(w0, source[at + x] as number) +
-      Math.imul(w1, source[row1 + x] as number) +
-      Math.imul(w2, source[row2 + x] as number) +
-      Math.imul(w3, source[row3 + x] as number);
+/** The row behind all that the rows `top` … `bottom - 1` of the result look at, with those that weigh nothing. */
+function endOfBand({ first, begin }: AxisWeights, top: number, bottom: number): number {
+  let end = 0;
+  for (let y = top; y < bottom; y++) {
+    const groups = (begin[y + 1] as number) - (begin[y] as number);
+    end = Math.max(end, (first[y] as number) + groups * GROUP);
   }
+  return end;
 }
 
-/** The weights last used: photographs of one folder mostly have the same sizes. */
-const recentWeights = new Map<string, AxisWeights>();
-const RECENT_WEIGHTS = 16;
-
-function axisWeights(inputSize: number, outputSize: number): AxisWeights {
-  const key = `${inputSize}:${outputSize}`;
-  const known = recentWeights.get(key);
-  if (known !== undefined) return known;
-  if (recentWeights.size >= RECENT_WEIGHTS) recentWeights.clear();
-  const weights = computeAxisWeights(inputSize, outputSize);
-  recentWeights.set(key, weights);
-  return weights;
-}
-
-function computeAxisWeights(inputSize: number, outputSize: number): AxisWeights {
-  const scale = inputSize / outputSize;
-  // Enlarging interpolates between neighbours; reducing widens the kernel, so that every input pixel counts.
-  const filterScale = Math.max(scale, 1);
-  const support = 2 * filterScale;
-  const first = new Int32Array(outputSize);
-  const begin = new Int32Array(outputSize + 1);
-  const weights: number[] = [];
-  for (let x = 0; x < outputSize; x++) {
-    const center = (x + 0.5) * scale;
-    const from = Math.max(0, Math.trunc(center - support + 0.5));
-    const to = Math.min(inputSize, Math.trunc(center + support + 0.5));
-    const taps = Array.from({ length: to - from }, (_, k) => cubic((from + k - center + 0.5) / filterScale));
-    const total = taps.reduce((sum, tap) => sum + tap, 0);
-    for (const tap of taps) {
-      const fixed = (tap / total) * 2 ** FRACTION_BITS;
-      weights.push(Math.trunc(fixed + (fixed < 0 ? -0.5 : 0.5)));
+/** Fills `data`, `[height, width, 3]`. Pauses after each piece of work. */
+function* resizeInSteps(image: RgbImage, plan: Plan, kernel: ResampleKernel, data: Uint8Array): Generator<void> {
+  const { down, sourceStride, stride, rowLength, height, bandRows, blockRows } = plan;
+  const memory = new Uint8Array(kernel.memory.buffer);
+  writeWeights(plan, kernel);
+  /** Narrowed rows that are there, from `from` on and before `until`. */
+  let from = 0;
+  let until = 0;
+  for (let top = 0; top < height; top += bandRows) {
+    const bottom = Math.min(top + bandRows, height);
+    // The rows that the band before looked at too move to the beginning.
+    const keptFrom = Math.min(down.first[top] as number, until);
+    const start = plan.narrowed + (keptFrom - from) * stride;
+    memory.copyWithin(plan.narrowed, start, plan.narrowed + (until - from) * stride);
+    from = keptFrom;
+    const wanted = Math.min(endOfBand(down, top, bottom), image.height);
+    while (until < wanted) {
+      const count = Math.min(blockRows, wanted - until);
+      memory.set(image.data.subarray(until * sourceStride, (until + count) * sourceStride), plan.block);
+      const target = plan.narrowed + (until - from) * stride;
+      const tableEnd = plan.table + (rowLength / 3) * ROW_ENTRY_BYTES;
+      const { block, table, acrossWeights } = plan;
+      kernel.reduceRows(block, sourceStride, count, table, tableEnd, acrossWeights, target, stride);
+      until += count;
+      yield;
     }
-    first[x] = from;
-    begin[x + 1] = weights.length;
+    for (let y = top; y < bottom; y++) {
+      const group = down.begin[y] as number;
+      const groups = (down.begin[y + 1] as number) - group;
+      const source = plan.narrowed + ((down.first[y] as number) - from) * stride;
+      const weights = plan.downWeights + group * GROUP_BYTES;
+      kernel.reduceColumns(source, stride, groups, weights, plan.result + (y - top) * rowLength, rowLength);
+    }
+    data.set(memory.subarray(plan.result, plan.result + (bottom - top) * rowLength), top * rowLength);
+    yield;
   }
-  return { first, begin, weights: Int32Array.from(weights) };
 }
 
-/** Keys' cubic convolution kernel with a = -0.5. */
-function cubic(distance: number): number {
-  const a = -0.5;
-  const t = Math.abs(distance);
-  if (t < 1) return ((a + 2) * t - (a + 3)) * t * t + 1;
-  if (t < 2) return (((t - 5) * t + 8) * t - 4) * a;
-  return 0;
+function writeWeights({ across, down, table, acrossWeights, downWeights }: Plan, { memory }: ResampleKernel): void {
+  const entries = new Int32Array(memory.buffer, table, 2 * across.first.length);
+  for (let x = 0; x < across.first.length; x++) {
+    entries[2 * x] = 3 * (across.first[x] as number);
+    entries[2 * x + 1] = (across.begin[x + 1] as number) - (across.begin[x] as number);
+  }
+  new Int16Array(memory.buffer, acrossWeights, across.weights.length).set(across.weights);
+  new Int16Array(memory.buffer, downWeights, down.weights.length).set(down.weights);
 }
 
-/** Lets other work run where the slice begun at `slice` is over; gives the beginning of the slice that holds from now on. */
-async function giveWay(slice: number): Promise<number> {
-  if (performance.now() - slice < SLICE_MS) return slice;
-  await nextTurn();
-  return performance.now();
+function padded(bytes: number): number {
+  return Math.ceil(bytes / VECTOR) * VECTOR;
+}
+
+function even(count: number): number {
+  return count + (count % 2);
 }

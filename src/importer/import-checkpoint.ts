@@ -6,6 +6,7 @@
  * the checkpoint.
  */
 import { writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { CheckpointError } from '../errors.ts';
 import { digestFile } from '../pack/file-digest.ts';
@@ -20,22 +21,27 @@ import {
 } from '../pack/model-declaration.ts';
 import type { ObjectReader } from '../pack/object-reader.ts';
 import { buildGraphs, type BuiltGraphs } from './build-graphs.ts';
-import { explainMissing, FAMILY_TRAITS } from './families.ts';
+import { explainMissing, FAMILY_TRAITS } from './families/families.ts';
 import { ExternalData } from './graph/external-data.ts';
 import { encodeHere } from './graph/weight-piece.ts';
 import type { ImportThreads } from './import-threads.ts';
 import { resolveConfig, type ModelConfig } from './model-config.ts';
 import { unneededReason } from './names/unneeded.ts';
-import { layOver, type Overlay } from './overlay.ts';
 import { CheckpointSource, readJson } from './read/checkpoint-source.ts';
 import { ORIGINAL_PREPROCESSING, readImageDeclaration } from './read/image-processor.ts';
 import type { StoredTensor } from './read/tensor-file.ts';
 import { CheckpointWeights } from './read/weights.ts';
-import { recognizeFamily } from './recognize-family.ts';
-import { roleOf, type RoledSource } from './source-role.ts';
-import { readEosTokenIds } from './token-ids.ts';
-import { encodingThreads } from './thread-count.ts';
-import { writeTokenizers, type WrittenTokenizers } from './tokenizer-files.ts';
+import { layOver, type Overlay } from './sources/overlay.ts';
+import { recognizeFamily } from './sources/recognize-family.ts';
+import { roleOf, type RoledSource } from './sources/source-role.ts';
+import { readEosTokenIds } from './tokenizer/token-ids.ts';
+import { writeTokenizers, type WrittenTokenizers } from './tokenizer/tokenizer-files.ts';
+
+/** Elements from which threads are started (128 MB of float32): less is imported before a thread would have started. */
+const WORTH_THREADS = 32 * 2 ** 20;
+
+/** More threads would encode faster than one thread hashes and a disk reads, and each takes memory. */
+const MOST_THREADS = 8;
 
 /** `max_txt_len` of LAVIS' first stage. */
 const LAVIS_TEXT_TOKENS = 32;
@@ -101,6 +107,7 @@ async function importSources(
 ): Promise<ModelDeclaration> {
   const { precision, id } = options;
   const family = options.family ?? recognizeFamily(sources);
+  const { language, bridge, promptFamily } = FAMILY_TRAITS[family];
   const override = await readOverride(sources, options.config);
   const overlay = layOver(sources, family);
   const config = resolveConfig(sources, overlay.tensors, family, override);
@@ -112,8 +119,14 @@ async function importSources(
     explainMissing: (name) => explainMissing(family, name),
     deltas: overlay.deltas,
   });
-  const built = buildGraphs(weights, external, family, config, precision);
-  const leftOver = explainLeftOver(weights, overlay, config.vision.numHiddenLayers, options.allowUnused === true);
+  const built = buildGraphs(weights, external, bridge, config, precision);
+  const visionLayers = config.vision.numHiddenLayers;
+  const leftOver = explainLeftOver(
+    weights,
+    overlay,
+    (name) => unneededReason(name, visionLayers, language?.architecture.leftOver),
+    options.allowUnused === true,
+  );
   const { totalBytes: weightBytes } = external;
   await options.onPlan?.({ family, precision, weightBytes, tensorsUsed: weights.used.length, leftOver });
 
@@ -122,11 +135,11 @@ async function importSources(
     schema: 1,
     id,
     family,
-    promptFamily: FAMILY_TRAITS[family].promptFamily,
+    promptFamily,
     precision,
     image,
     numImageTokens: built.numImageTokens,
-    readsInstruction: FAMILY_TRAITS[family].bridge === 'instruction',
+    bridge,
     language: built.language && {
       ...built.language,
       eosTokenIds: await readEosTokenIds(sources, family, built.language.vocabSize, directory),
@@ -152,7 +165,10 @@ async function readOverride(
   if (path === undefined) return undefined;
   const whole = sources.find(({ role }) => role.kind === 'whole-model');
   if (whole !== undefined) {
-    throw new CheckpointError(path, `${whole.source.path} has a config.json that says the same; leave --config out.`);
+    throw new CheckpointError(
+      path,
+      `${whole.source.path} has a config.json of its own, so --config is not needed. Leave it out.`,
+    );
   }
   return readJson(path);
 }
@@ -175,7 +191,7 @@ async function readImage(sources: readonly RoledSource[], config: ModelConfig): 
 function explainLeftOver(
   weights: CheckpointWeights,
   overlay: Overlay,
-  visionLayers: number,
+  reasonFor: (name: string) => string | undefined,
   allowUnused: boolean,
 ): LeftOverTensor[] {
   const leftOver: LeftOverTensor[] = [];
@@ -183,13 +199,13 @@ function explainLeftOver(
     if (reason === undefined && !allowUnused) {
       throw new CheckpointError(
         file,
-        `tensor ${name} [${shape.join(', ')}] is not known to this architecture. Is the checkpoint of another family? --allow-unused leaves it out.`,
+        `tensor ${name} [${shape.join(', ')}] is not known to this architecture. The checkpoint may be of another family. Use --allow-unused to leave the tensor out.`,
       );
     }
     leftOver.push({ name, file, shape, reason: reason ?? 'unknown, left out as asked' });
   };
   for (const { tensor, reason } of overlay.unneeded) add(tensor, reason);
-  for (const [name, tensor] of weights.leftOver) add(tensor, unneededReason(name, visionLayers));
+  for (const [name, tensor] of weights.leftOver) add(tensor, reasonFor(name));
   for (const tensor of overlay.unknown) add(tensor, undefined);
   return leftOver;
 }
@@ -223,11 +239,17 @@ async function writeFiles(
       files.push({ path, ...(await digestFile(join(directory, path), signal)) });
     files.push(...weights);
     for (const path of tokenizers.files) files.push({ path, ...(await digestFile(join(directory, path), signal)) });
+    // Without threads nothing was hashed on the way.
     const known = (await threads?.digestSources(signal)) ?? new Map<string, FileDigest>();
     return { files, sourceFiles: await digestSources(sources, tokenizers.sources, known, signal) };
   } finally {
     await threads?.close();
   }
+}
+
+/** How many threads encode a model of so many weights; 0 where the main thread does it. */
+export function encodingThreads(elements: number): number {
+  return elements < WORTH_THREADS ? 0 : Math.min(availableParallelism(), MOST_THREADS);
 }
 
 /** A small import does not even load the code of the threads. */

@@ -1,27 +1,20 @@
 /**
  * The sizes of the model that an import builds, from wherever they are said: the user's `--config`, the config.json of a whole model or of
- * a language model, the settings of a training run, the tensors, and the family's published constants, in this order (spec 4.5, 8.1).
+ * a language model, the settings of a training run, the tensors, and the family's published constants, in this order.
  */
 import { CheckpointError } from '../errors.ts';
 import type { Family } from '../pack/model-declaration.ts';
 import { ObjectReader } from '../pack/object-reader.ts';
+import { BRIDGE_ARCHITECTURES } from './architectures/bridges.ts';
 import { integer } from './architectures/config-keys.ts';
-import { readLlamaConfig, type LlamaConfig } from './architectures/llama-config.ts';
-import type { LoraConfig } from './architectures/lora-config.ts';
-import { readOptConfig, type OptConfig } from './architectures/opt-config.ts';
-import { readPhiConfig, type PhiConfig } from './architectures/phi-config.ts';
+import { PATCH_SIZE, readVisionConfig, type VisionConfig } from './architectures/eva-vit.ts';
+import type { LanguagePlan } from './architectures/language-architecture.ts';
 import { readQFormerConfig, type QFormerConfig } from './architectures/qformer-config.ts';
-import { readT5Config, type T5Config } from './architectures/t5-config.ts';
-import { readVisionConfig, type VisionConfig } from './architectures/vision-config.ts';
-import { explainMissing, FAMILY_TRAITS, isMinigpt4Like } from './families.ts';
+import { explainMissing, FAMILY_TRAITS } from './families/families.ts';
+import type { FamilyTraits } from './families/family-traits.ts';
+import type { LoraConfig } from './read/weight.ts';
 import type { OpenTensor } from './read/weights.ts';
-import type { RoledSource } from './source-role.ts';
-
-export type LanguageConfig =
-  | { architecture: 'opt'; config: OptConfig }
-  | { architecture: 't5'; config: T5Config }
-  | { architecture: 'llama'; config: LlamaConfig }
-  | { architecture: 'phi'; config: PhiConfig };
+import { languageSource, type RoledSource } from './sources/source-role.ts';
 
 export type ModelConfig = {
   vision: VisionConfig;
@@ -29,11 +22,16 @@ export type ModelConfig = {
   qformer: QFormerConfig | undefined;
   numQueryTokens: number;
   /** Undefined for packs that only match. */
-  language: LanguageConfig | undefined;
+  language: LanguagePlan | undefined;
 };
 
-/** Published constants of the adaptations (spec 4.5). */
-const LORA = { rank: 64, alpha: 16 };
+/** Queries of the published Q-Formers. */
+const NUM_QUERY_TOKENS = 32;
+
+/** The defaults of transformers' config of the image encoder, which has one epsilon for all norms. */
+const TRANSFORMERS_VISION = { imageSize: 224, layerNormEps: 1e-6, postLayerNormEps: 1e-6 };
+/** The originals leave PyTorch's default to the norm after the last block. */
+const ORIGINAL_VISION = { layerNormEps: 1e-6, postLayerNormEps: 1e-5 };
 
 /**
  * @param override what the user gave as `--config`; its keys are those of Hugging Face's configs
@@ -46,17 +44,14 @@ export function resolveConfig(
   override: ObjectReader | undefined,
 ): ModelConfig {
   const traits = FAMILY_TRAITS[family];
+  const { hasQFormer } = BRIDGE_ARCHITECTURES[traits.bridge];
   const whole = sources.map(({ role }) => role).find((role) => role.kind === 'whole-model');
   const config = override ?? whole?.config ?? emptyConfig();
-  const vision = readVision(sources, tensors, family, config, whole !== undefined);
-  const qformer =
-    traits.bridge === 'patches'
-      ? undefined
-      : readQFormerConfig(config.objectOrEmpty('qformer_config'), vision.hiddenSize);
-  const queries = tensors.get('query_tokens')?.tensor.shape[1] ?? 32;
+  const vision = readVision(sources, tensors, traits, config, whole !== undefined);
+  const queries = tensors.get('query_tokens')?.tensor.shape[1] ?? NUM_QUERY_TOKENS;
   return {
     vision,
-    qformer,
+    qformer: hasQFormer ? readQFormerConfig(config.objectOrEmpty('qformer_config'), vision.hiddenSize) : undefined,
     numQueryTokens: integer(config, 'num_query_tokens', queries),
     language: readLanguage(sources, family, config, whole?.config),
   };
@@ -65,23 +60,22 @@ export function resolveConfig(
 function readVision(
   sources: readonly RoledSource[],
   tensors: ReadonlyMap<string, OpenTensor>,
-  family: Family,
+  { bridge, imageSize, hasFixedImageSize = false }: FamilyTraits,
   config: ObjectReader,
   isWhole: boolean,
 ): VisionConfig {
-  const traits = FAMILY_TRAITS[family];
   const section = config.objectOrEmpty('vision_config');
-  const patchSize = integer(section, 'patch_size', 14);
-  const trained = trainingNumber(sources, 'image_size');
+  // The norm after the last block was trained together with the Q-Former.
+  const mayLackPostLayernorm = !BRIDGE_ARCHITECTURES[bridge].hasQFormer;
+  if (isWhole) return readVisionConfig(section, { ...TRANSFORMERS_VISION, mayLackPostLayernorm });
   const rows = tensors.get('vision_model.embeddings.position_embedding')?.tensor.shape[1];
+  const patchSize = integer(section, 'patch_size', PATCH_SIZE);
   const ofTensor = rows === undefined ? undefined : Math.sqrt(rows - 1) * patchSize;
-  const imageSize = isWhole ? 224 : (trained ?? (traits.hasFixedImageSize ? traits.imageSize : ofTensor));
+  const trained = trainingNumber(sources, 'image_size');
   return readVisionConfig(section, {
-    imageSize: imageSize ?? traits.imageSize,
-    layerNormEps: 1e-6,
-    // Hugging Face has one epsilon for all norms; the originals leave PyTorch's default to the last one.
-    postLayerNormEps: isWhole ? 1e-6 : 1e-5,
-    mayLackPostLayernorm: traits.bridge === 'patches',
+    ...ORIGINAL_VISION,
+    imageSize: trained ?? (hasFixedImageSize ? imageSize : (ofTensor ?? imageSize)),
+    mayLackPostLayernorm,
   });
 }
 
@@ -90,11 +84,11 @@ function readLanguage(
   family: Family,
   override: ObjectReader,
   whole: ObjectReader | undefined,
-): LanguageConfig | undefined {
-  const architecture = FAMILY_TRAITS[family].language;
-  if (architecture === undefined) return undefined;
-  const folder = sources.findLast(({ role }) => role.kind === 'language-model' && !role.isDelta);
-  const ofFolder = folder?.role.kind === 'language-model' ? folder.role.config : undefined;
+): LanguagePlan | undefined {
+  const { language, lora } = FAMILY_TRAITS[family];
+  if (language === undefined) return undefined;
+  const roled = languageSource(sources);
+  const ofFolder = roled?.role.kind === 'language-model' ? roled.role.config : undefined;
   const section = override.has('text_config') ? override.object('text_config') : whole?.objectOrEmpty('text_config');
   const text = section ?? ofFolder;
   if (text === undefined) {
@@ -104,28 +98,18 @@ function readLanguage(
       `the language model is missing: a folder with config.json, weights and tokenizer. ${explainMissing(family, 'language_model.')}`,
     );
   }
-  const lora = readLora(sources, override);
-  switch (architecture) {
-    case 'opt':
-      return { architecture, config: readOptConfig(text) };
-    case 't5': {
-      const config = readT5Config(text);
-      // LAVIS replaces the published activation of Flan-T5 by the exact GELU, which whole repositories say themselves.
-      return { architecture, config: section === undefined ? { ...config, denseActFn: 'gelu' } : config };
-    }
-    case 'llama':
-      return { architecture, config: readLlamaConfig(text, isMinigpt4Like(family) ? lora : undefined) };
-    default:
-      return { architecture, config: readPhiConfig(text, { hasTinyGptVNorms: true, lora }) };
-  }
+  return language.plan(text, {
+    lora: lora && readLora(sources, override, lora),
+    isOwnFolder: section === undefined,
+  });
 }
 
 /** Rank and alpha of an adaptation, where the checkpoint may bring one. */
-function readLora(sources: readonly RoledSource[], override: ObjectReader): LoraConfig {
+function readLora(sources: readonly RoledSource[], override: ObjectReader, published: LoraConfig): LoraConfig {
   const section = override.objectOrEmpty('lora');
   return {
-    rank: integer(section, 'r', trainingNumber(sources, 'lora_r') ?? LORA.rank),
-    alpha: integer(section, 'alpha', trainingNumber(sources, 'lora_alpha') ?? LORA.alpha),
+    rank: integer(section, 'r', trainingNumber(sources, 'lora_r') ?? published.rank),
+    alpha: integer(section, 'alpha', trainingNumber(sources, 'lora_alpha') ?? published.alpha),
   };
 }
 
@@ -140,10 +124,4 @@ function trainingNumber(sources: readonly RoledSource[], key: string): number | 
 
 function emptyConfig(): ObjectReader {
   return ObjectReader.parse('{}', '--config');
-}
-
-/** Width of the language model's embeddings. */
-export function languageHiddenSize(language: LanguageConfig | undefined): number {
-  if (language === undefined) throw new RangeError('there is no language model');
-  return language.architecture === 't5' ? language.config.dModel : language.config.hiddenSize;
 }

@@ -3,24 +3,23 @@
  * system's memory what would otherwise be read from the disk twice.
  */
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
-import { CheckpointError, MinigptError } from '../errors.ts';
+import { MinigptError } from '../errors.ts';
 import type { FileDigest } from '../pack/model-declaration.ts';
+import { Thread } from '../threads/thread.ts';
 
 export type DigestStart = { paths: readonly string[] };
 
 /** Bytes that may have been hashed by now, of all files together. */
-export type DigestRequest = { allowed: number };
+export type DigestNotice = { allowed: number };
 
-export type DigestAnswer =
-  { type: 'digested'; digests: readonly FileDigest[] } | { type: 'failed'; path: string; reason: string };
+/** Asks for the digests of all files, whatever was allowed. */
+export type DigestRequest = 'all';
 
 /** Bytes between two messages to the thread. */
 const STEP_BYTES = 64 * 2 ** 20;
 
 export class SourceDigests {
-  readonly #worker: Worker;
-  readonly #digests: Promise<ReadonlyMap<string, FileDigest>>;
+  readonly #thread: Thread<DigestRequest, readonly FileDigest[], DigestNotice>;
   #read = 0;
   #told = 0;
 
@@ -30,26 +29,16 @@ export class SourceDigests {
    * @param script the compiled entry of the thread
    */
   constructor(paths: readonly string[], script = new URL('./digest-worker.js', import.meta.url)) {
-    const workerData: DigestStart = { paths };
-    this.#worker = new Worker(script, { workerData });
-    this.#digests = new Promise((resolve, reject) => {
-      this.#worker.on('message', (answer: DigestAnswer) => {
-        if (answer.type === 'digested') resolve(new Map(answer.digests.map((digest) => [digest.path, digest])));
-        else reject(new CheckpointError(answer.path, `the file cannot be read (${answer.reason}).`));
-      });
-      this.#worker.on('error', (cause: unknown) => {
-        reject(new MinigptError(`the thread that hashes the sources broke down: ${String(cause)}`, { cause }));
-      });
-      this.#worker.on('exit', () => reject(new MinigptError('the sources were not hashed to their end.')));
-    });
-    // A failure is told by `finish`.
-    this.#digests.catch(() => undefined);
+    const data: DigestStart = { paths };
+    this.#thread = new Thread({ script, name: 'the thread that hashes the sources', data });
   }
 
   /** Says that the import has read so many bytes more. */
   advance(bytes: number): void {
     this.#read += bytes;
-    if (this.#read - this.#told >= STEP_BYTES) this.#tell(this.#read);
+    if (this.#read - this.#told < STEP_BYTES) return;
+    this.#told = this.#read;
+    this.#thread.tell({ allowed: this.#read });
   }
 
   /**
@@ -60,11 +49,12 @@ export class SourceDigests {
    */
   async finish(signal?: AbortSignal): Promise<ReadonlyMap<string, FileDigest>> {
     signal?.throwIfAborted();
-    this.#tell(Infinity);
-    if (signal === undefined) return this.#digests;
+    const digests = this.#thread.request('all');
+    const byPath = digests.then((all) => new Map(all.map((digest) => [digest.path, digest])));
+    if (signal === undefined) return byPath;
     const waiting = new AbortController();
     try {
-      return await Promise.race([this.#digests, abortOf(signal, waiting.signal)]);
+      return await Promise.race([byPath, abortOf(signal, waiting.signal)]);
     } finally {
       waiting.abort();
     }
@@ -72,13 +62,7 @@ export class SourceDigests {
 
   /** Ends the thread, wherever it is. */
   async close(): Promise<void> {
-    await this.#worker.terminate();
-  }
-
-  #tell(allowed: number): void {
-    this.#told = allowed;
-    const request: DigestRequest = { allowed };
-    this.#worker.postMessage(request);
+    await this.#thread.terminate();
   }
 }
 

@@ -12,6 +12,7 @@ import type { Chooser, FinishReason, RowCopy, Written } from './chooser.ts';
 import { FinishedBeams } from './finished-beams.ts';
 import type { RowLimits } from './generation-state.ts';
 import { logSoftmax } from './log-softmax.ts';
+import type { StopCheck } from './stop-rule.ts';
 
 export type BeamSearchOptions = {
   kind: 'beams';
@@ -34,6 +35,8 @@ type Beam = {
   tokenIds: readonly number[];
   /** Sum of log-probabilities; -infinity for a row that only fills its place. */
   sum: number;
+  /** Of its history. */
+  stops: readonly StopCheck[];
   /** Which of the answer's rows holds its history. */
   row: number;
 };
@@ -66,7 +69,12 @@ export class BeamSearch implements Chooser {
     this.#limits = limits;
     this.#bound = bound;
     this.#finished = new FinishedBeams(beams, lengthPenalty);
-    this.#beams = Array.from({ length: beams }, (_, row) => ({ tokenIds: [], sum: row === 0 ? 0 : FAR_BEHIND, row }));
+    this.#beams = Array.from({ length: beams }, (_, row) => ({
+      tokenIds: [],
+      sum: row === 0 ? 0 : FAR_BEHIND,
+      stops: limits.stopRules.map((rule) => rule.start()),
+      row,
+    }));
   }
 
   advance(logits: Float32Array): FinishReason | 'not-a-number' | undefined {
@@ -121,15 +129,15 @@ export class BeamSearch implements Chooser {
       const { row: index, tokenId, score: sum } = candidates.at(rank);
       const parent = this.#beams[index] as Beam;
       const tokenIds = [...parent.tokenIds, tokenId];
-      if (!this.#hasStopped(tokenId, tokenIds)) open.push({ tokenIds, sum, parent });
+      const stops = parent.stops.map((stop) => stop.fork());
+      if (!this.#hasStopped(tokenId, stops)) open.push({ tokenIds, sum, stops, parent });
       else if (rank < this.rows) this.#finished.add(tokenIds, sum, true);
     }
     return open;
   }
 
-  #hasStopped(tokenId: number, tokenIds: readonly number[]): boolean {
-    const { eosTokenIds, stopRules } = this.#limits;
-    return eosTokenIds.includes(tokenId) || stopRules.some((rule) => rule(tokenIds));
+  #hasStopped(tokenId: number, stops: readonly StopCheck[]): boolean {
+    return this.#limits.eosTokenIds.includes(tokenId) || stops.some((stop) => stop.add(tokenId));
   }
 
   #end(): FinishReason | 'not-a-number' {
@@ -148,7 +156,8 @@ export class BeamSearch implements Chooser {
     const homeless: Continued[] = [];
     const placed = new Map<Continued, Beam>();
     const place = (beam: Continued, row: number): void => {
-      const moved = { tokenIds: beam.tokenIds, sum: beam.sum, row };
+      const { tokenIds, sum, stops } = beam;
+      const moved = { tokenIds, sum, stops, row };
       after[row] = moved;
       placed.set(beam, moved);
     };
@@ -167,7 +176,7 @@ export class BeamSearch implements Chooser {
     const idle = before.filter(({ row }) => after[row] === undefined);
     this.#beams = [
       ...open.flatMap((beam) => placed.get(beam) ?? []),
-      ...idle.map(({ tokenIds, row }) => ({ tokenIds: [...tokenIds, 0], sum: -Infinity, row })),
+      ...idle.map(({ tokenIds, stops, row }) => ({ tokenIds: [...tokenIds, 0], sum: -Infinity, stops, row })),
     ];
     this.copies = copies;
     this.nextTokenIds = byRow(this.#beams).map(({ tokenIds }) => tokenIds.at(-1) ?? 0);

@@ -60,12 +60,17 @@ export class CachedForward {
     const layers = Array.from({ length: language.numHiddenLayers }, (_, n) => [`${n}.key`, `${n}.value`]).flat();
     const past = layers.map((name) => `past_key_values.${name}`);
     const results = ['logits', ...layers.map((name) => `present.${name}`)];
-    const embeddings = await TokenEmbeddings.load(directory);
+    const embeddings = await TokenEmbeddings.load(directory, language);
     try {
       const decoder = await Session.open(join(directory, graph), {
         compute,
         inputs: ['inputs_embeds', 'position_ids', 'logit_positions', 'past_lengths', ...past],
         outputs: results,
+        shapes: {
+          inputs_embeds: ['B', 'S', language.hiddenSize],
+          'past_key_values.0.key': ['B', language.numKeyValueHeads, 'C', language.headDim],
+          logits: ['B', language.vocabSize],
+        },
       });
       return new CachedForward(language, unnumbered, { embeddings, decoder }, results);
     } catch (error) {
@@ -94,10 +99,12 @@ export class CachedForward {
     return { inputsEmbeds, pastLengths, counts };
   }
 
-  /** One token more in each of the first rows. Returns logits, [B, V]. */
+  /** One token more in each of the first rows, which are all that hold anything. Returns logits, [B, V]. */
   async step(cache: RowCache, tokenIds: readonly number[], pastLengths: readonly number[]): Promise<Float32Array> {
+    const own = ownCache(cache, KvCache);
     const inputsEmbeds = await this.embedTokens(tokenIds); // [B, 1, d]
-    return this.read(ownCache(cache, KvCache), 0, { inputsEmbeds, pastLengths, counts: tokenIds.map(() => 1) });
+    own.settle(pastLengths);
+    return this.read(own, 0, { inputsEmbeds, pastLengths, counts: tokenIds.map(() => 1) });
   }
 
   /** Reads new positions into the rows from `firstRow` on. Returns the logits after the last new position of each, [B, V]. */

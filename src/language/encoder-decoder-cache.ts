@@ -2,8 +2,10 @@
  * What an encoder-decoder model remembers of every row of a batch: keys and values of what the decoder has written, and those of the prompt,
  * which the encoder read once. Active rows are always the first ones, as in `kv-cache.ts`.
  */
+import { required } from '../required.ts';
 import type { Tensor } from '../runtime/session.ts';
-import { KeyValueBuffers, type KeyValueShape } from './key-value-buffers.ts';
+import { KeyValueBuffers } from './key-value-buffers.ts';
+import type { KeyValueShape } from './kv-cache-size.ts';
 import type { RowCache } from './language-model.ts';
 
 export class EncoderDecoderCache implements RowCache {
@@ -38,6 +40,17 @@ export class EncoderDecoderCache implements RowCache {
     this.#encoderLengths.splice(firstRow, lengths.length, ...lengths);
   }
 
+  /** Positions that there is memory for at present: of the prompts, and of what the decoder has read. */
+  get capacities(): { encoder: number; decoder: number } {
+    return { encoder: this.#encoder.capacity, decoder: this.decoder.capacity };
+  }
+
+  /** Gives memory back that no row has needed for a while. @param positions those that the decoder has read of each row that holds any */
+  settle(positions: readonly number[]): void {
+    this.decoder.settle(Math.max(...positions) + 1);
+    this.#encoder.settle(Math.max(...this.encoderLengths(0, positions.length)));
+  }
+
   /** Positions of the prompts in `count` rows. */
   encoderLengths(firstRow: number, count: number): readonly number[] {
     return this.#encoderLengths.slice(firstRow, firstRow + count);
@@ -51,7 +64,7 @@ export class EncoderDecoderCache implements RowCache {
   copyRow(from: number, to: number): void {
     this.decoder.copyRow(from, to);
     this.#encoder.copyRow(from, to);
-    this.#encoderLengths[to] = this.#encoderLengths[from] ?? 0;
+    this.#encoderLengths[to] = required(this.#encoderLengths[from], 'the prompt length of a row');
   }
 
   /** The prompt stays where it is: rows of one answer have the same. */

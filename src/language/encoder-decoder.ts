@@ -39,8 +39,15 @@ export class EncoderDecoder implements LanguageModel {
       );
     }
     const opened: { dispose(): Promise<void> }[] = [];
+    const { hiddenSize, numKeyValueHeads, headDim, vocabSize } = language;
+    const shapes = {
+      inputs_embeds: ['B', 'T', hiddenSize],
+      last_hidden_state: ['B', 'T', hiddenSize],
+      'past_key_values.0.decoder.key': ['B', numKeyValueHeads, 'C', headDim],
+      logits: ['B', vocabSize],
+    };
     const open = async (name: string, inputs: string[], outputs: string[]): Promise<Session> => {
-      const session = await Session.open(join(directory, name), { compute, inputs, outputs });
+      const session = await Session.open(join(directory, name), { compute, inputs, outputs, shapes });
       opened.push(session);
       return session;
     };
@@ -48,7 +55,7 @@ export class EncoderDecoder implements LanguageModel {
     const cross = sideNames(language, 'encoder');
     const past = [...own, ...cross].map((name) => `past_key_values.${name}`);
     try {
-      const embeddings = await TokenEmbeddings.load(directory);
+      const embeddings = await TokenEmbeddings.load(directory, language);
       opened.push(embeddings);
       const graphs = {
         embeddings,
@@ -110,7 +117,9 @@ export class EncoderDecoder implements LanguageModel {
   }
 
   async step(cache: RowCache, tokenIds: readonly number[], pastLengths: readonly number[]): Promise<Float32Array> {
-    return this.#write(ownCache(cache, EncoderDecoderCache), 0, tokenIds, pastLengths);
+    const own = ownCache(cache, EncoderDecoderCache);
+    own.settle(pastLengths);
+    return this.#write(own, 0, tokenIds, pastLengths);
   }
 
   async dispose(): Promise<void> {

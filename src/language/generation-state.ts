@@ -2,7 +2,7 @@
 import type { Chooser, FinishReason, RowCopy, Written } from './chooser.ts';
 import { chooseGreedily, logProbability } from './greedy.ts';
 import type { LogitFilter } from './logit-filters.ts';
-import type { StopRule } from './stop-sequences.ts';
+import type { StopCheck, StopRule } from './stop-rule.ts';
 
 export type { FinishReason } from './chooser.ts';
 
@@ -12,7 +12,6 @@ export type RowLimits = {
   maxNewTokens: number;
   /** Each of these tokens ends the row by itself. */
   eosTokenIds: readonly number[];
-  /** What else ends the row: the end of a chat turn, a text that the user named. */
   stopRules: readonly StopRule[];
   filters: readonly LogitFilter[];
   /** Whether the log-probabilities are added up. */
@@ -33,11 +32,13 @@ export class GenerationState implements Chooser {
   length: number;
   score = 0;
   readonly #limits: RowLimits;
+  readonly #stops: readonly StopCheck[];
   readonly #choose: TokenChoice;
 
   constructor(promptLength: number, limits: RowLimits, choose: TokenChoice = chooseGreedily) {
     this.length = promptLength;
     this.#limits = limits;
+    this.#stops = limits.stopRules.map((rule) => rule.start());
     this.#choose = choose;
   }
 
@@ -73,7 +74,6 @@ export class GenerationState implements Chooser {
   }
 
   #hasStopped(tokenId: number): boolean {
-    const { eosTokenIds, stopRules } = this.#limits;
-    return eosTokenIds.includes(tokenId) || stopRules.some((rule) => rule(this.tokenIds));
+    return this.#limits.eosTokenIds.includes(tokenId) || this.#stops.some((stop) => stop.add(tokenId));
   }
 }

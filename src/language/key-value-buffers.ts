@@ -1,20 +1,29 @@
 /**
  * Keys and values that one kind of attention looks at, in every layer: [rows, heads, capacity, headDim] each. A graph reads whole rows and
- * masks what is not theirs, so the buffers are only as long as the longest row so far, and grow in steps.
+ * masks what is not theirs, so the buffers are only about as long as the longest row in use: they grow in steps, and shrink when less than half of
+ * them has been needed for a while.
  *
  * What a row has not written is always a number: a masked position weighs nothing, but nothing times NaN is NaN.
  */
+import { required } from '../required.ts';
 import { float32Data, float32Tensor, type Tensor } from '../runtime/session.ts';
-
-export type KeyValueShape = { rows: number; layers: number; heads: number; maxLength: number; headDim: number };
+import type { KeyValueShape } from './kv-cache-size.ts';
 
 /** Positions by which the buffers grow: few copies over a long answer, little to read in vain for a short one. */
 const GROWTH = 32;
+
+/** Steps in which less than half is needed before the buffers shrink. A copy costs about as much as the graph's reading them once. */
+const PATIENCE = 32;
 
 export class KeyValueBuffers {
   readonly #shape: KeyValueShape;
   readonly #buffers: { name: string; data: Float32Array }[] = [];
   #capacity = 0;
+  /** How many of the last steps needed less than half, and the capacity that would have done for them. */
+  #sparseSteps = 0;
+  #neededCapacity = 0;
+  /** Whether all buffers are as long as `capacity` says: where memory runs out while they change, some are not. */
+  #isWhole = true;
 
   /** @param side whose positions they are where there are two kinds, as in the names of the graph: past_key_values.N.SIDE.key */
   constructor(shape: KeyValueShape, side?: 'decoder' | 'encoder') {
@@ -36,24 +45,36 @@ export class KeyValueBuffers {
   /**
    * Makes room for rows of this length.
    *
-   * @throws RangeError when it is more than the rows may ever have: a mistake of the loop, which has to end a row before.
+   * @throws RangeError when it is more than the rows may ever have: a mistake of the loop, which has to end a row before; or when memory runs out,
+   * and from then on always.
    */
   reserve(length: number): void {
-    const { rows, heads, headDim, maxLength } = this.#shape;
+    const { maxLength } = this.#shape;
+    this.#requireWhole();
     if (length <= this.#capacity) return;
     if (length > maxLength) throw new RangeError(`a row of ${length} positions in a cache of ${maxLength}`);
-    const before = this.#capacity * headDim;
-    this.#capacity = Math.min(Math.ceil(length / GROWTH) * GROWTH, maxLength);
-    const after = this.#capacity * headDim;
-    for (const buffer of this.#buffers) {
-      const grown = new Float32Array(rows * heads * after);
-      for (let i = 0; i < rows * heads; i++) grown.set(buffer.data.subarray(i * before, (i + 1) * before), i * after);
-      buffer.data = grown;
+    this.#resize(this.#capacityFor(length));
+  }
+
+  /**
+   * Says before a step how long the longest row is, of all that hold anything. Gives memory back where less than half of it has been needed for
+   * many steps: so a long row costs no memory for long, and rows that come and go do not make the buffers go up and down.
+   */
+  settle(longest: number): void {
+    const needed = this.#capacityFor(longest);
+    if (2 * needed >= this.#capacity) {
+      this.#sparseSteps = 0;
+      this.#neededCapacity = 0;
+      return;
     }
+    this.#sparseSteps++;
+    this.#neededCapacity = Math.max(this.#neededCapacity, needed);
+    if (this.#sparseSteps === PATIENCE) this.#resize(this.#neededCapacity);
   }
 
   /** Rows `first` … `first + count - 1` as inputs of the decoder graph. */
   inputs(first: number, count: number): Record<string, Tensor> {
+    this.#requireWhole();
     const { heads, headDim } = this.#shape;
     const dims = [count, heads, this.#capacity, headDim];
     const entries = this.#buffers.map(({ name, data }) => {
@@ -92,7 +113,7 @@ export class KeyValueBuffers {
       const written = float32Data(results, `present.${name}`);
       const perHead = written.length / (starts.length * heads);
       starts.forEach((start, row) => {
-        const length = (counts[row] ?? 0) * headDim;
+        const length = required(counts[row], 'the new positions of a row') * headDim;
         for (let head = 0; head < heads; head++) {
           const from = (row * heads + head) * perHead;
           const to = (((first + row) * heads + head) * this.#capacity + start) * headDim;
@@ -117,6 +138,34 @@ export class KeyValueBuffers {
         copyFloats(data, (source + start) * headDim, data, (target + start) * headDim, (end - start) * headDim);
       }
     }
+  }
+
+  #capacityFor(length: number): number {
+    return Math.min(Math.ceil(length / GROWTH) * GROWTH, this.#shape.maxLength);
+  }
+
+  /** Keeps the positions that both capacities have. */
+  #resize(capacity: number): void {
+    const { rows, heads, headDim } = this.#shape;
+    const before = this.#capacity * headDim;
+    const after = capacity * headDim;
+    const kept = Math.min(before, after);
+    this.#isWhole = false;
+    for (const buffer of this.#buffers) {
+      const resized = new Float32Array(rows * heads * after);
+      for (let i = 0; i < rows * heads; i++)
+        resized.set(buffer.data.subarray(i * before, i * before + kept), i * after);
+      buffer.data = resized;
+    }
+    this.#isWhole = true;
+    this.#capacity = capacity;
+    this.#sparseSteps = 0;
+    this.#neededCapacity = 0;
+  }
+
+  #requireWhole(): void {
+    if (!this.#isWhole)
+      throw new RangeError('memory ran out while the cache changed its size, so what its rows hold is lost');
   }
 
   get #rowLength(): number {

@@ -4,10 +4,12 @@
  *
  * The graph reads the cache and gives back keys and values of the new positions alone, which are written here.
  *
- * Memory: at most `bytesPerRow` (kv-cache-size.ts) for each row; it grows with the longest row.
+ * Memory: at most `bytesPerRow` (kv-cache-size.ts) for each row; it grows and shrinks with the longest row in use.
  */
+import { required } from '../required.ts';
 import type { Tensor } from '../runtime/session.ts';
-import { KeyValueBuffers, type KeyValueShape } from './key-value-buffers.ts';
+import { KeyValueBuffers } from './key-value-buffers.ts';
+import type { KeyValueShape } from './kv-cache-size.ts';
 import type { RowCache } from './language-model.ts';
 
 export class KvCache implements RowCache {
@@ -19,6 +21,16 @@ export class KvCache implements RowCache {
     this.rows = shape.rows;
     this.maxLength = shape.maxLength;
     this.#buffers = new KeyValueBuffers(shape);
+  }
+
+  /** Positions of each row that there is memory for at present. */
+  get capacity(): number {
+    return this.#buffers.capacity;
+  }
+
+  /** Gives memory back that no row has needed for a while. @param pastLengths positions of all rows that hold any */
+  settle(pastLengths: readonly number[]): void {
+    this.#buffers.settle(Math.max(...pastLengths) + 1);
   }
 
   /** Gives `count` rows to new prompts; nothing is left of what they held. */
@@ -46,7 +58,9 @@ export class KvCache implements RowCache {
     pastLengths: readonly number[],
     counts: readonly number[],
   ): void {
-    this.#buffers.reserve(Math.max(...pastLengths.map((length, row) => length + (counts[row] ?? 0))));
+    this.#buffers.reserve(
+      Math.max(...pastLengths.map((length, row) => length + required(counts[row], 'the new positions of a row'))),
+    );
     this.#buffers.write(results, firstRow, pastLengths, counts);
   }
 

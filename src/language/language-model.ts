@@ -44,7 +44,10 @@ export interface LanguageModel {
   /** How many tokens a row with this prompt may write in a cache of this length; 0 where the prompt itself is too long. */
   room(promptLength: number, maxLength: number): number;
 
-  /** Reads whole prompts into the rows `firstRow`, `firstRow + 1`, … of the cache. A row's numbers do not depend on the other rows. */
+  /**
+   * Reads whole prompts into the rows `firstRow`, `firstRow + 1`, … of the cache. A row's numbers do not depend on the other rows, and where it
+   * fails the rows before stay as they are, or the next step fails.
+   */
   prefill(cache: RowCache, firstRow: number, rows: readonly RowEmbeds[]): Promise<Prefilled>;
 
   /**
@@ -58,7 +61,7 @@ export interface LanguageModel {
   extend?(cache: RowCache, row: number, rest: RowEmbeds, pastLength: number): Promise<Float32Array>;
 
   /**
-   * Reads one more token in each of the first rows of the cache.
+   * Reads one more token in each of the first rows of the cache, which are all that hold anything.
    *
    * @param tokenIds the token of each row
    * @param pastLengths positions each row holds already

@@ -18,7 +18,7 @@ export async function loadLanguageModel(pack: Pack, compute: Compute): Promise<L
   if (language === undefined) {
     throw new PackError(
       directory,
-      'this pack only matches images with texts: it has no language model that could write.',
+      'this pack only matches images with texts. It has no language model, so it cannot write text.',
     );
   }
   return language.kind === 'encoder-decoder'

@@ -4,9 +4,7 @@
  * this comes from (minigpt4/conversation/conversation.py), looks at its whole batch and can only serve one image at a time.
  */
 import { PackError } from '../errors.ts';
-
-/** What ends a row: a plain function over all ids that the row has written, asked after each of them. */
-export type StopRule = (generatedIds: readonly number[]) => boolean;
+import type { StopCheck, StopRule } from './stop-rule.ts';
 
 /**
  * The ids of a family's stop sequences in the vocabulary of one pack. A separator can be spelled in several ways, and a vocabulary need not
@@ -28,7 +26,7 @@ export function stopSequences(
     const wanted = stopTokens.map((tokens) => tokens.map((token) => `"${token}"`).join(' + ')).join(' or ');
     throw new PackError(
       file,
-      `its vocabulary should have ${wanted}, where an answer of this model ends, but has not. Import the model again, with the tokenizer it was published with.`,
+      `its vocabulary has no ${wanted}, which ends an answer of this model. Import the model again, with its own tokenizer.`,
     );
   }
   return known;
@@ -36,7 +34,30 @@ export function stopSequences(
 
 /** A row ends when its last ids are one of `sequences`. */
 export function endsWithSequence(sequences: readonly (readonly number[])[]): StopRule {
-  return (generatedIds) => sequences.some((sequence) => endsWith(generatedIds, sequence));
+  return { start: () => new LastTokens(sequences, []) };
+}
+
+class LastTokens implements StopCheck {
+  readonly #sequences: readonly (readonly number[])[];
+  /** As many as the longest sequence has. */
+  readonly #ids: number[];
+  readonly #longest: number;
+
+  constructor(sequences: readonly (readonly number[])[], ids: readonly number[]) {
+    this.#sequences = sequences;
+    this.#ids = [...ids];
+    this.#longest = Math.max(0, ...sequences.map(({ length }) => length));
+  }
+
+  add(tokenId: number): boolean {
+    this.#ids.push(tokenId);
+    if (this.#ids.length > this.#longest) this.#ids.shift();
+    return this.#sequences.some((sequence) => endsWith(this.#ids, sequence));
+  }
+
+  fork(): LastTokens {
+    return new LastTokens(this.#sequences, this.#ids);
+  }
 }
 
 /** Whether the last of `ids` are `suffix`. */

@@ -1,5 +1,6 @@
 /** The table of token embeddings as a graph of its own, so that image tokens can be put between them before any layer runs. */
 import { join } from 'node:path';
+import type { LanguageDeclaration } from '../pack/model-declaration.ts';
 import { float32Data, int64Tensor, Session } from '../runtime/session.ts';
 
 export class TokenEmbeddings {
@@ -11,13 +12,17 @@ export class TokenEmbeddings {
 
   /**
    * @param directory of the pack
-   * @throws PackError when the graph is missing or damaged.
+   * @throws PackError when the graph is missing or damaged, or its embeddings are of another width than the language model's.
    */
-  static async load(directory: string): Promise<TokenEmbeddings> {
+  static async load(
+    directory: string,
+    { hiddenSize }: Pick<LanguageDeclaration, 'hiddenSize'>,
+  ): Promise<TokenEmbeddings> {
     const session = await Session.open(join(directory, 'embed_tokens.onnx'), {
       compute: { threads: 1 },
       inputs: ['input_ids'],
       outputs: ['inputs_embeds'],
+      shapes: { inputs_embeds: ['B', 'T', hiddenSize] },
     });
     return new TokenEmbeddings(session);
   }

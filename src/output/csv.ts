@@ -48,8 +48,10 @@ export function csv({ kind, details, scores = false }: CsvColumns): RecordFormat
     header: row(columns),
     encode(record) {
       const cells = cellsOf(record);
+      // What a record lacks is an empty cell.
       return row(columns.map((column) => cells[column] ?? ''));
     },
+    footer: '',
   };
 }
 

@@ -118,7 +118,7 @@ export async function refuseUnusableTarget(path: string): Promise<void> {
   const folder = dirname(path);
   if (existing === undefined) {
     if (!(await statOrUndefined(folder))?.isDirectory()) {
-      throw new OutputError(path, `the folder ${folder} does not exist. Make it first or choose another name.`);
+      throw new OutputError(path, `the folder ${folder} does not exist. Create it first, or choose another name.`);
     }
   } else if (existing.isDirectory()) {
     throw new OutputError(path, 'this is a folder. Name a file in it.');

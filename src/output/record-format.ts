@@ -6,4 +6,6 @@ export interface RecordFormat {
   readonly header: string;
   /** One record, complete with the end of its line. */
   encode(record: OutputRecord): string;
+  /** Written once, behind the last record of a run that came to its end; empty where the format has none. */
+  readonly footer: string;
 }

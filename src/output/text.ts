@@ -11,6 +11,7 @@ import type { RecordFormat } from './record-format.ts';
 export const text: RecordFormat = {
   header: '',
   encode: (record) => `${printable(`${subject(record)}: ${result(record)}`)}\n`,
+  footer: '',
 };
 
 function subject(record: OutputRecord): string {

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { PackError } from '../errors.ts';
+import { BRIDGES, impliedBridge, type Bridge } from './bridge.ts';
 import { ObjectReader } from './object-reader.ts';
 
 /** The architectures this version can run. */
@@ -32,7 +33,7 @@ export type Precision = (typeof PRECISIONS)[number];
 /** A file of the pack or of its source, with what is needed to check it. */
 export type FileDigest = { path: string; bytes: number; sha256: string };
 
-/** How pixels become `pixel_values` (spec 5). */
+/** How pixels become `pixel_values`. */
 export type ImageDeclaration = {
   /** Side S of the square input, in pixels. */
   imageSize: number;
@@ -91,8 +92,7 @@ export type ModelDeclaration = {
   image: ImageDeclaration;
   /** Positions that an image takes in the language model's input. */
   numImageTokens: number;
-  /** Whether the Q-Former reads the instruction, so that image tokens belong to an image and a prompt. */
-  readsInstruction: boolean;
+  bridge: Bridge;
   /** Undefined for packs that only match images with texts. */
   language: LanguageDeclaration | undefined;
   matching: readonly MatchingHead[];
@@ -137,6 +137,8 @@ export function parseModelDeclaration(text: string, path: string): ModelDeclarat
   }
   const image = root.object('image');
   const source = root.object('source');
+  const matching = readMatching(root);
+  const storage = root.list('storage').map(readStorageShare);
   const declaration: ModelDeclaration = {
     schema,
     id: root.string('id'),
@@ -150,21 +152,34 @@ export function parseModelDeclaration(text: string, path: string): ModelDeclarat
       imageStd: image.triple('image_std'),
     },
     numImageTokens: root.integer('num_image_tokens'),
-    readsInstruction: root.boolean('reads_instruction'),
+    bridge: readBridge(root, { matching, storage }),
     language: root.has('language') ? readLanguage(root.object('language')) : undefined,
-    matching: readMatching(root),
+    matching,
     matchingText: root.has('matching_text') ? readMatchingText(root.object('matching_text')) : undefined,
-    storage: root.list('storage').map(readStorageShare),
+    storage,
     source: { files: source.list('files').map(readFileDigest) },
     files: root.list('files').map(readFileDigest),
   };
-  const { promptFamily, language, matching } = declaration;
+  const { promptFamily, language } = declaration;
   if (promptFamily !== undefined && language === undefined)
     root.fail('language', 'an object, since there is a prompt_family');
   if (promptFamily === undefined && matching.length === 0)
     root.fail('prompt_family', 'a string, since the pack does not match either');
   for (const reader of [image, source, root]) reader.refuseUnknownKeys();
   return declaration;
+}
+
+/**
+ * Two keys speak of the bridge: `reads_instruction`, which every pack has, and `bridge`, which packs that were imported before there was
+ * such a key lack.
+ */
+function readBridge(root: ObjectReader, pack: Pick<ModelDeclaration, 'matching' | 'storage'>): Bridge {
+  const readsInstruction = root.boolean('reads_instruction');
+  if (!root.has('bridge')) return impliedBridge(readsInstruction, pack);
+  const bridge = root.oneOf('bridge', BRIDGES);
+  if (readsInstruction !== (bridge === 'instruction'))
+    root.fail('reads_instruction', `${String(!readsInstruction)}, since the bridge is ${bridge}`);
+  return bridge;
 }
 
 function readLanguage(language: ObjectReader): LanguageDeclaration {
@@ -222,7 +237,8 @@ export function formatModelDeclaration(declaration: ModelDeclaration): string {
       image_std: image.imageStd,
     },
     num_image_tokens: declaration.numImageTokens,
-    reads_instruction: declaration.readsInstruction,
+    bridge: declaration.bridge,
+    reads_instruction: declaration.bridge === 'instruction',
     language: language && {
       kind: language.kind,
       hidden_size: language.hiddenSize,

@@ -3,7 +3,7 @@
  * the model by more than `decoders` images.
  */
 import { performance } from 'node:perf_hooks';
-import type { ImageFile } from '../images/image-file.ts';
+import { systemPath, type ImageFile } from '../images/image-file.ts';
 import type { ImageWarning } from '../images/rgb-image.ts';
 import type { ImageDeclaration } from '../pack/model-declaration.ts';
 import { Slots } from './slots.ts';
@@ -11,7 +11,7 @@ import { Slots } from './slots.ts';
 /** What one image may have, and may take. */
 export type DecodingLimits = { maxPixels: number; decodeSeconds: number };
 
-/** Reads one image file and makes it the model's input. @throws ImageError */
+/** Reads one image file, named as records name it, and makes it the model's input. @throws ImageError */
 export type PixelSource = (
   path: string,
   image: ImageDeclaration,
@@ -22,7 +22,7 @@ export type PixelSource = (
 /** Decodes real files. The decoder is a large library, loaded when the first image needs it. */
 export const decodeFile: PixelSource = async (path, image, limits, signal) => {
   const { loadPixelValues } = await import('../images/pixel-values.ts');
-  return loadPixelValues(path, image, limits, signal);
+  return loadPixelValues(systemPath(path), image, limits, signal);
 };
 
 /** An image that the model has a place for. Who takes it gives the place back, whatever happens. */

@@ -71,7 +71,7 @@ export class Preset {
     if (!reader.has('presets')) return [];
     const presets = reader.list('presets').map((preset) => new Preset(preset, file));
     const names = presets.map(({ name }) => name);
-    if (new Set(names).size !== names.length) reader.fail('presets', 'a list in which no name stands twice');
+    if (new Set(names).size !== names.length) reader.fail('presets', 'a list without repeated names');
     return presets;
   }
 

@@ -174,7 +174,7 @@ export async function loadPromptFamily(name: string): Promise<PromptFamily> {
   const files = (await readdir(PROMPTS_FOLDER)).filter((entry) => entry.endsWith('.json'));
   const known = files.map((entry) => entry.slice(0, -'.json'.length)).toSorted();
   if (!known.includes(name)) {
-    throw new PackError(name, `no such prompt family; this version of minigpt has ${known.join(', ')}.`);
+    throw new PackError(name, `unknown prompt family; this version of minigpt has ${known.join(', ')}.`);
   }
   const file = join(PROMPTS_FOLDER, `${name}.json`);
   return PromptFamily.parse(await readFile(file, 'utf8'), file);

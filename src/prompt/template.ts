@@ -46,7 +46,7 @@ export class Template {
       const expected = [...Array<string>(images).fill(IMAGE_MARK), ...placeholders.map((name) => `{${name}}`)].join(
         ', ',
       );
-      throw new PackError(where.file, `${where.key} should hold exactly ${expected}, but is "${source}".`);
+      throw new PackError(where.file, `${where.key} should contain exactly ${expected}, but is "${source}".`);
     }
     return new Template(source, pieces);
   }

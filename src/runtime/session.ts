@@ -4,7 +4,8 @@
  * `run` blocks the thread it is called on for the whole run (onnxruntime-node computes synchronously), so sessions live in the inference
  * thread. Memory: a session holds its weights as float32, and an arena for the largest run so far.
  */
-import { basename } from 'node:path';
+// oxlint-disable-next-line import/no-unassigned-import -- for its effect, and first: the library reads what it sets while it is loaded
+import './telemetry-off.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { PackError } from '../errors.ts';
 import type { Compute } from './compute.ts';
@@ -17,6 +18,8 @@ export type SessionOptions = {
   /** Names the graph must have, so that a damaged or foreign file is refused on load and not in the middle of a run. */
   inputs: readonly string[];
   outputs: readonly string[];
+  /** Shapes that some of them must have; a letter stands for a length that the graph may leave open. */
+  shapes?: Readonly<Record<string, readonly (number | string)[]>>;
 };
 
 /** Our graphs are written with the operators that shall run, so only constants are left to fold (level `basic`); that also loads fastest. */
@@ -24,7 +27,8 @@ const SESSION_OPTIONS = {
   executionMode: 'sequential',
   interOpNumThreads: 1,
   graphOptimizationLevel: 'basic',
-  logSeverityLevel: 3,
+  // What fails is thrown, and reported once; ONNX Runtime would write it to stderr by itself as well.
+  logSeverityLevel: 4,
   // Threads that spin while they wait take the core from whoever has work: the decoders, or the threads of the next graph.
   extra: { session: { intra_op: { allow_spinning: '0' } } },
 } as const;
@@ -53,22 +57,19 @@ export class Session {
         { cause },
       );
     }
-    for (const [kind, expected, found] of [
-      ['input', options.inputs, session.inputNames],
-      ['output', options.outputs, session.outputNames],
-    ] as const) {
-      const missing = expected.filter((name) => !found.includes(name));
-      const extra = kind === 'input' ? found.filter((name) => !expected.includes(name)) : [];
-      if (missing.length + extra.length > 0) {
-        await session.release();
-        const difference =
-          missing.length > 0
-            ? `lacks the ${kind} ${missing.join(', ')}`
-            : `has the unknown ${kind} ${extra.join(', ')}`;
-        throw new PackError(path, `${basename(path)} ${difference}. Import the model again.`);
-      }
+    const problem = findDifference(session, options);
+    if (problem !== undefined) {
+      await session.release();
+      throw new PackError(path, `the graph ${problem}. Import the model again.`);
     }
     return new Session(session);
+  }
+
+  /** The shape of an output; a letter stands for a length that the graph leaves open. */
+  outputShape(name: string): readonly (number | string)[] {
+    const value = this.#session.outputMetadata.find((output) => output.name === name);
+    if (value?.isTensor !== true) throw new RangeError(`the graph should yield a tensor ${name}`);
+    return value.shape;
   }
 
   /**
@@ -86,6 +87,38 @@ export class Session {
   async dispose(): Promise<void> {
     await this.#session.release();
   }
+}
+
+/** In what a graph differs from what it should be, in one clause; undefined where it does not. */
+function findDifference(
+  session: InferenceSession,
+  { inputs, outputs, shapes = {} }: SessionOptions,
+): string | undefined {
+  for (const [kind, expected, found] of [
+    ['input', inputs, session.inputNames],
+    ['output', outputs, session.outputNames],
+  ] as const) {
+    const missing = expected.filter((name) => !found.includes(name));
+    const extra = kind === 'input' ? found.filter((name) => !expected.includes(name)) : [];
+    if (missing.length > 0) return `lacks the ${kind} ${missing.join(', ')}`;
+    if (extra.length > 0) return `has the unknown ${kind} ${extra.join(', ')}`;
+  }
+  for (const value of [...session.inputMetadata, ...session.outputMetadata]) {
+    const expected = shapes[value.name];
+    if (expected === undefined || !value.isTensor || fitsShape(value.shape, expected)) continue;
+    return `has ${value.name} of shape [${value.shape.join(', ')}], and the rest of the pack needs [${expected.join(', ')}]`;
+  }
+  return undefined;
+}
+
+/** Lengths that are open on either side fit anything. */
+function fitsShape(shape: readonly (number | string)[], expected: readonly (number | string)[]): boolean {
+  return (
+    shape.length === expected.length &&
+    shape.every(
+      (length, axis) => typeof length === 'string' || typeof expected[axis] === 'string' || length === expected[axis],
+    )
+  );
 }
 
 /** A float32 tensor over `data`, which is not copied. */

@@ -48,7 +48,7 @@ async function makeFolderBeside(target: string): Promise<string> {
     await mkdir(temporary);
     return temporary;
   } catch (cause) {
-    throw new OutputError(dirname(target), `no folder can be made here (${String(cause)}).`, { cause });
+    throw new OutputError(dirname(target), `the folder cannot be created (${String(cause)}).`, { cause });
   }
 }
 
@@ -57,12 +57,12 @@ async function moveIntoPlace(temporary: string, target: string): Promise<void> {
     await rename(temporary, target);
   } catch (cause) {
     if (await exists(target)) throw alreadyThere(target);
-    throw new OutputError(target, `the finished pack cannot be moved here (${String(cause)}).`, { cause });
+    throw new OutputError(target, `the finished pack cannot be moved to this place (${String(cause)}).`, { cause });
   }
 }
 
 function alreadyThere(target: string): UsageError {
-  return new UsageError(`${target} exists already. Choose another id, or remove it first.`);
+  return new UsageError(`${target} already exists. Choose another id, or remove it first.`);
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -86,7 +86,7 @@ export function parseKnownModel(text: string, path: string): KnownModel {
     sources: root.list('sources').map((source) => readSource(source)),
   };
   root.refuseUnknownKeys();
-  if (model.sources.length === 0) throw new PackError(path, 'sources is empty, so there is nothing to fetch.');
+  if (model.sources.length === 0) throw new PackError(path, 'sources is empty, so there is nothing to download.');
   return model;
 }
 

@@ -18,6 +18,6 @@ export function isPackId(name: string): boolean {
 export function requirePackId(name: string): void {
   if (isPackId(name)) return;
   throw new UsageError(
-    `"${name}" cannot be the id of a model. Use letters, digits, dot, underscore and hyphen, beginning with a letter or digit, at most 100, and no device name of Windows such as "con".`,
+    `"${name}" cannot be the id of a model. Use at most 100 letters, digits, dots, underscores and hyphens, begin with a letter or a digit, and avoid device names of Windows such as "con".`,
   );
 }

@@ -67,7 +67,9 @@ export async function resolvePack(idOrPath: string): Promise<Pack> {
     throw new UsageError(`${idOrPath}: there is no model pack (a folder with model.json). ${await whatIsThere()}`);
   }
   if ((await findKnownModel(idOrPath)) !== undefined) {
-    throw new UsageError(`the model ${idOrPath} is not here yet. Fetch it with: minigpt models pull ${idOrPath}`);
+    throw new UsageError(
+      `the model ${idOrPath} is not on this computer yet. Download it with: minigpt models pull ${idOrPath}`,
+    );
   }
   throw new UsageError(`there is no model called "${idOrPath}". ${await whatIsThere()}`);
 }
@@ -114,6 +116,7 @@ async function holdsPack(directory: string): Promise<boolean> {
 
 async function whatIsThere(): Promise<string> {
   const ids = [...new Set((await listPacks()).map((listed) => listed.id))];
-  const here = ids.length === 0 ? 'There are no models here yet.' : `Models here: ${ids.join(', ')}.`;
+  const here =
+    ids.length === 0 ? 'There are no models on this computer yet.' : `Models on this computer: ${ids.join(', ')}.`;
   return `${here} Make one from a checkpoint with: minigpt models import FOLDER --as ID`;
 }

@@ -22,8 +22,8 @@ export async function findRemovablePack(id: string): Promise<ListedPack> {
     throw new UsageError(`${id} is part of minigpt and cannot be removed.`);
   }
   const ids = packs.filter((listed) => !listed.embedded).map((listed) => listed.id);
-  const here = ids.length === 0 ? 'There are none.' : `There are: ${ids.join(', ')}.`;
-  throw new UsageError(`there is no model called "${id}" that could be removed. ${here}`);
+  const here = ids.length === 0 ? 'No model can be removed.' : `You can remove: ${ids.join(', ')}.`;
+  throw new UsageError(`there is no model called "${id}" to remove. ${here}`);
 }
 
 /**
@@ -45,11 +45,9 @@ export async function removePack({ directory }: ListedPack): Promise<number> {
     await clearLeftovers(directory);
     return freed;
   } catch (cause) {
-    throw new OutputError(
-      aside,
-      `the pack is not in use any more, but its files cannot be removed (${String(cause)}).`,
-      { cause },
-    );
+    throw new OutputError(aside, `the pack is no longer used, but its files cannot be deleted (${String(cause)}).`, {
+      cause,
+    });
   }
 }
 

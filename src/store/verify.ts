@@ -66,6 +66,6 @@ async function digest(path: string, signal: AbortSignal | undefined): Promise<Co
 /** `model.json` may be anybody's: a path in it must not make us read files elsewhere. */
 function refuseOutside(directory: string, path: string): void {
   if (path === '' || isAbsolute(path) || path.split(/[/\\]/).includes('..')) {
-    throw new PackError(join(directory, 'model.json'), `it declares the file "${path}", which is outside of the pack.`);
+    throw new PackError(join(directory, 'model.json'), `it lists the file "${path}", which is outside of the pack.`);
   }
 }

@@ -20,11 +20,15 @@ export class StreamReplacement {
     return [...parts, rest.slice(0, rest.length - heldLength)].join(this.#replacement);
   }
 
-  /** What is left when the text has ended. */
-  end(): string {
-    const rest = this.#held;
-    this.#held = '';
-    return rest;
+  /** What is left if the text ends with `piece`. It may go on all the same: nothing is changed. */
+  rest(piece: string): string {
+    return (this.#held + piece).replaceAll(this.#pattern, () => this.#replacement);
+  }
+
+  fork(): StreamReplacement {
+    const copy = new StreamReplacement(this.#pattern, this.#replacement);
+    copy.#held = this.#held;
+    return copy;
   }
 }
 

@@ -115,7 +115,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     tokenizer = makeLibraryTokenizer(json, config);
     useReferenceParts(tokenizer);
   } catch (cause) {
-    throw new PackError(path, `it describes no tokenizer that this version of minigpt can run (${String(cause)}).`, {
+    throw new PackError(path, `this version of minigpt cannot use this tokenizer (${String(cause)}).`, {
       cause,
     });
   }

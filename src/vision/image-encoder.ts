@@ -7,7 +7,8 @@
  * B images, S image side, N image embeddings of width Dv, Q query tokens of width D, d hidden size of the language model.
  */
 import { join } from 'node:path';
-import type { Family, Pack } from '../pack/model-declaration.ts';
+import type { Pack } from '../pack/model-declaration.ts';
+import { required } from '../required.ts';
 import type { Compute } from '../runtime/compute.ts';
 import { float32Data, Session } from '../runtime/session.ts';
 import { joinParts, partPerRow, type ImageEmbeds } from './image-embeds.ts';
@@ -23,9 +24,6 @@ export type VisionStages = {
   /** [B, Q, d] */
   imageTokens: Float32Array;
 };
-
-/** Families that project patches: their graph has no queries. */
-const WITHOUT_QUERIES: readonly Family[] = ['minigpt4-llama2', 'minigpt-v2'];
 
 type StageName = 'query_output' | 'image_tokens';
 
@@ -48,10 +46,11 @@ export class ImageEncoder {
     this.#hasQueries = traits.hasQueries;
   }
 
-  /** @throws PackError when a graph is missing or of another kind than it should be. */
+  /** @throws PackError when a graph is missing, of another kind than it should be, or its image tokens do not fit the language model. */
   static async load(pack: Pack, compute: Compute): Promise<ImageEncoder> {
-    const { readsInstruction, family } = pack.declaration;
-    const hasQueries = !WITHOUT_QUERIES.includes(family);
+    const { bridge, numImageTokens, language } = pack.declaration;
+    const readsInstruction = bridge === 'instruction';
+    const hasQueries = bridge !== 'patches';
     const textInputs = ['image_indices', 'qformer_input_ids', 'qformer_attention_mask'];
     const visionEncoder = await VisionEncoder.load(pack, compute);
     try {
@@ -59,6 +58,10 @@ export class ImageEncoder {
         compute,
         inputs: ['image_embeds', ...(readsInstruction ? textInputs : [])],
         outputs: [...(hasQueries ? ['query_output'] : []), 'image_tokens'],
+        shapes: {
+          image_embeds: visionEncoder.shape,
+          ...(language !== undefined && { image_tokens: ['B', numImageTokens, language.hiddenSize] }),
+        },
       });
       return new ImageEncoder(visionEncoder, qformer, { readsInstruction, hasQueries });
     } catch (error) {
@@ -88,11 +91,12 @@ export class ImageEncoder {
     if (images.length === 0) return [];
     if (instructions !== undefined) {
       const [imageTokens] = await this.#queryPairs(imageEmbeds, images, instructions, ['image_tokens']);
-      return imageTokens ?? [];
+      return required(imageTokens, 'the image tokens of images with instructions');
     }
     const distinct = [...new Set(images)].toSorted((a, b) => a - b);
-    const [imageTokens = []] = await this.#queryImages(imageEmbeds, distinct, ['image_tokens']);
-    return images.map((image) => imageTokens[distinct.indexOf(image)] ?? new Float32Array());
+    const [imageTokens] = await this.#queryImages(imageEmbeds, distinct, ['image_tokens']);
+    const ofDistinct = required(imageTokens, 'the image tokens of images'); // [Q, d] each
+    return images.map((image) => required(ofDistinct[distinct.indexOf(image)], 'the image tokens of an image'));
   }
 
   /**
@@ -113,14 +117,14 @@ export class ImageEncoder {
     const instructions = instruction && images.map(() => instruction);
     this.#requireInstructions(instructions);
     const stages: StageName[] = ['image_tokens', ...(this.#hasQueries ? (['query_output'] as const) : [])];
-    const [imageTokens = [], queryOutput] =
+    const [imageTokens, queryOutput] =
       instructions === undefined
         ? await this.#queryImages(imageEmbeds, images, stages)
         : await this.#queryPairs(imageEmbeds, images, instructions, stages);
     return {
       imageEmbeds: imageEmbeds.data,
       queryOutput: queryOutput && joinParts(queryOutput),
-      imageTokens: joinParts(imageTokens),
+      imageTokens: joinParts(required(imageTokens, 'the image tokens of images')),
     };
   }
 

@@ -1,6 +1,6 @@
 /**
  * How well texts fit images: the contrastive similarity of separate features (ITC), which is cheap for many texts and images, and the
- * matching head that reads both together (ITM). Spec 2.2c, 2.2d.
+ * matching head that reads both together (ITM).
  *
  * I images, T texts, Q query tokens, P size of the contrastive features.
  */

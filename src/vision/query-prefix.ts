@@ -1,10 +1,11 @@
 /**
- * What the queries of a Q-Former that writes by itself leave for its text: their keys and values in every layer (ITG, spec 2.2e).
+ * What the queries of a Q-Former that writes by itself leave for its text: their keys and values in every layer (ITG).
  * Computed once per image; they stand where the image tokens of other models stand.
  */
 import { join } from 'node:path';
 import { PackError } from '../errors.ts';
 import type { Pack } from '../pack/model-declaration.ts';
+import { required } from '../required.ts';
 import type { Compute } from '../runtime/compute.ts';
 import { float32Data, Session } from '../runtime/session.ts';
 import { joinParts, partPerRow, type ImageEmbeds } from './image-embeds.ts';
@@ -34,7 +35,7 @@ export class QueryPrefixEncoder implements Pick<
   static async load(pack: Pack, compute: Compute): Promise<QueryPrefixEncoder> {
     const { language } = pack.declaration;
     if (language === undefined) {
-      throw new PackError(pack.directory, 'model.json describes no language model, so this pack writes no text.');
+      throw new PackError(pack.directory, 'model.json describes no language model, so this pack cannot write text.');
     }
     const names = Array.from({ length: language.numHiddenLayers }, (_, n) => [
       `present.${n}.key`,
@@ -43,7 +44,8 @@ export class QueryPrefixEncoder implements Pick<
     const visionEncoder = await VisionEncoder.load(pack, compute);
     try {
       const path = join(pack.directory, 'itg_prefix.onnx');
-      const prefix = await Session.open(path, { compute, inputs: ['image_embeds'], outputs: names });
+      const shapes = { image_embeds: visionEncoder.shape };
+      const prefix = await Session.open(path, { compute, inputs: ['image_embeds'], outputs: names, shapes });
       return new QueryPrefixEncoder(visionEncoder, prefix, names);
     } catch (error) {
       await visionEncoder.dispose();
@@ -70,8 +72,10 @@ export class QueryPrefixEncoder implements Pick<
       Object.fromEntries(this.#names.map((name) => [name, null])),
     );
     const parts = this.#names.map((name) => partPerRow(float32Data(results, name), distinct.length)); // [H, Q, Dh] each
-    const prefixes = distinct.map((_, row) => joinParts(parts.map((rows) => rows[row] ?? new Float32Array())));
-    return images.map((image) => prefixes[distinct.indexOf(image)] ?? new Float32Array());
+    const prefixes = distinct.map((_, row) =>
+      joinParts(parts.map((rows) => required(rows[row], 'keys and values of an image'))),
+    );
+    return images.map((image) => required(prefixes[distinct.indexOf(image)], 'keys and values of an image'));
   }
 
   /**

@@ -17,12 +17,19 @@ export class VisionEncoder {
 
   /** @throws PackError when the graph is missing or of another kind than it should be. */
   static async load(pack: Pack, compute: Compute): Promise<VisionEncoder> {
+    const { imageSize } = pack.declaration.image;
     const session = await Session.open(join(pack.directory, 'vision_encoder.onnx'), {
       compute,
       inputs: ['pixel_values'],
       outputs: ['image_embeds'],
+      shapes: { pixel_values: ['B', 3, imageSize, imageSize] },
     });
-    return new VisionEncoder(session, pack.declaration.image.imageSize);
+    return new VisionEncoder(session, imageSize);
+  }
+
+  /** [I, N, Dv], as far as the graph says it: what reads the embeddings must take the same. */
+  get shape(): readonly (number | string)[] {
+    return this.#session.outputShape('image_embeds');
   }
 
   /**

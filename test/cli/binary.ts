@@ -1,16 +1,19 @@
 /** Runs the built program as a user does: another process, its streams, its exit code. */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
+import { requireFreshBuild } from '../fresh-build.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PHOTOS = join(ROOT, 'examples/photos');
 
 export const BINARY = join(ROOT, 'bin/minigpt.js');
+requireFreshBuild();
 
 /** The photographs that come with the package, sorted. */
 export const photos = readdirSync(PHOTOS)
@@ -49,6 +52,12 @@ export function start(cwd: string, args: readonly string[]): ChildProcessWithout
 /** Runs the program to its end. */
 export async function minigpt(cwd: string, args: readonly string[], input = ''): Promise<Finished> {
   return finished(start(cwd, args), input);
+}
+
+/** How a process ended, as shells report it: its exit code, or 128 and the number of the signal that killed it. */
+export async function exitStatus(child: ChildProcessWithoutNullStreams): Promise<number> {
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  return code ?? 128 + (signal === null ? NaN : constants.signals[signal]);
 }
 
 /** Runs a shell line in which `minigpt` is the program. */

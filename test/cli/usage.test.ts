@@ -27,9 +27,31 @@ describe('help', () => {
     expect([stderr, code]).toEqual(['', 0]);
   });
 
-  test.each(['caption', 'ask'])('the help of %s ends with examples', async (command) => {
-    const { stdout } = await minigpt(folder, [command, '--help']);
-    expect(stdout).toContain(`Examples:\n  minigpt ${command} photos/`);
+  test.each([
+    ['help caption', 'caption --help'],
+    ['help models', 'models --help'],
+    ['help models import', 'models import --help'],
+    ['models help import', 'models import --help'],
+    ['help caption photos/', 'caption --help'],
+    ['help', '--help'],
+  ])('minigpt %s shows what minigpt %s shows', async (line, same) => {
+    const shown = await minigpt(folder, line.split(' '));
+    expect(shown.stdout).toMatch(/^Usage: minigpt/);
+    expect(shown).toEqual(await minigpt(folder, same.split(' ')));
+  });
+
+  test.each([
+    ['help captoin', 'captoin'],
+    ['help models imprt', 'models imprt'],
+  ])('there is none of an unknown command: minigpt %s', async (line, unknown) => {
+    const { stdout, stderr, code } = await minigpt(folder, line.split(' '));
+    expect([stdout, stderr, code]).toEqual(['', `minigpt: unknown command '${unknown}'\n`, 2]);
+  });
+
+  test('models alone is not a command: its help goes to stderr', async () => {
+    const { stdout, stderr, code } = await minigpt(folder, ['models']);
+    expect(stderr).toMatch(/^Usage: minigpt models/);
+    expect([stdout, code]).toEqual(['', 2]);
   });
 
   test('--version is that of the package', async () => {

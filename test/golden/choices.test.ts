@@ -10,6 +10,7 @@ import type { GeneratedRow } from '../../src/engine/answers/continuous-batch.ts'
 import type { AnswerOptions, PromptIds, TokenizedPrompt } from '../../src/engine/model.ts';
 import { ModelTexts } from '../../src/engine/texts/model-texts.ts';
 import { loadStages, type ModelStages } from '../../src/engine/model-stages.ts';
+import { ImageError } from '../../src/errors.ts';
 import { importCheckpoint } from '../../src/importer/import-checkpoint.ts';
 import { readPack, type Pack } from '../../src/pack/model-declaration.ts';
 import { readGoldenFolder } from './golden-folder.ts';
@@ -63,20 +64,17 @@ async function answer(
   eosTokenIds: readonly number[],
 ): Promise<GeneratedRow[][]> {
   const options = { ...OPTIONS, eosTokenIds, stopSequences: [] };
-  return new Promise((resolve, reject) => {
-    const answered: GeneratedRow[][] = [];
-    let open = images.length;
-    const loop = new InferenceLoop(encoder, language, { batchSize, groupSize: 1 }, ({ id, results }) => {
-      const rows = results.flatMap((result) => ('error' in result ? [] : result));
-      if (rows.length < results.length) reject(new Error('every prompt should have an answer'));
-      answered[id] = rows;
-      open--;
-      if (open === 0) loop.close().then(() => resolve(answered), reject);
-    });
-    for (const [id, pixelValues] of images.entries()) {
-      loop.add({ id, pixelValues: pixelValues.slice(), prompts, options });
-    }
-  });
+  const loop = new InferenceLoop(encoder, language, { batchSize, groupSize: 1 });
+  const answered = await Promise.all(
+    images.map(async (pixelValues) => loop.answer({ pixelValues: pixelValues.slice(), prompts, options })),
+  );
+  await loop.close();
+  return answered.map((results) =>
+    results.map((result) => {
+      if (result instanceof ImageError) throw result;
+      return result;
+    }),
+  );
 }
 
 describe.each(cases)('$fixture', ({ fixture, question, prompt: promptText, images, choices }) => {

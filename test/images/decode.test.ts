@@ -170,7 +170,7 @@ describe('a file that cannot be decoded', () => {
     expect(await failure(fixture('bad_text.jpg'))).toEqual({
       code: 'unsupported-format',
       message:
-        'the file contains text, not an image. Readable are JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, SVG, BMP and JPEG XL.',
+        'the file contains text, not an image. minigpt reads JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, SVG, BMP and JPEG XL.',
     });
   });
 
@@ -179,7 +179,7 @@ describe('a file that cannot be decoded', () => {
     expect(await failure(fixture('bad_bomb.png'))).toEqual({
       code: 'image-too-large',
       message:
-        'the image has 50,000 x 50,000 pixels, and the limit is 268,000,000 pixels in all. Make it smaller, or raise the limit (--max-pixels).',
+        'the image has 50,000 x 50,000 pixels, which is more than the limit of 268,000,000 pixels. Make it smaller, or raise the limit with --max-pixels.',
     });
     expect(process.memoryUsage().rss - before).toBeLessThan(200e6);
   });
@@ -225,8 +225,8 @@ describe('a file that cannot be decoded', () => {
 
   test.skipIf(process.platform === 'win32')('a device is refused without reading it', async () => {
     expect(await failure('/dev/zero')).toEqual({
-      code: 'unsupported-format',
-      message: 'this is a device or a pipe, not an image file.',
+      code: 'unreadable-image',
+      message: 'this is a device, not an image file.',
     });
   });
 

@@ -1,35 +1,25 @@
 import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { assert, asyncProperty, string, tuple, uniqueArray } from 'fast-check';
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { discoverImages, type DiscoverInputs, type Discovery } from '../../src/images/discover.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { systemFiles, type FileSystem, type FolderEntry } from '../../src/images/discovery/file-system.ts';
+import { create, discover, found, inEmptyFolder, onWindows } from './discovered-folder.ts';
 import { temporaryFolder } from './fixture-images.ts';
 
-let root: string;
-const onWindows = process.platform === 'win32';
+const root = inEmptyFolder();
 
-beforeEach(async () => {
-  root = await temporaryFolder();
-  const before = process.cwd();
-  process.chdir(root);
-  onTestFinished(() => process.chdir(before));
-});
-
-/** Creates empty files below the test's folder; nothing of an image is looked at but its name. */
-async function create(...names: string[]): Promise<void> {
-  for (const name of names) {
-    await mkdir(dirname(join(root, name)), { recursive: true });
-    await writeFile(join(root, name), '');
-  }
+/** The system, in which `folder` may not be read: root may read every folder. */
+function withClosed(folder: string): FileSystem {
+  return {
+    ...systemFiles,
+    list: async (path) => {
+      if (path === folder) throw Object.assign(new Error('permission denied'), { code: 'EACCES' });
+      return systemFiles.list(path);
+    },
+  };
 }
 
-async function discover(paths: string[], rest: Partial<DiscoverInputs> = {}): Promise<Discovery> {
-  return discoverImages({ paths, recursive: true, exclude: [], ...rest });
-}
-
-async function found(paths: string[], rest: Partial<DiscoverInputs> = {}): Promise<string[]> {
-  return (await discover(paths, rest)).files.map(({ path }) => path);
-}
+const CLOSED_WARNING = 'p/closed: the folder cannot be read (permission denied), so its images are left out.';
 
 describe('folders', () => {
   test('a folder gives the files with an image ending, in any case, at any depth', async () => {
@@ -69,12 +59,12 @@ describe('folders', () => {
 
   test('an absolute folder gives absolute paths', async () => {
     await create('p/a.jpg');
-    expect(await found([join(root, 'p')])).toEqual([join(root, 'p/a.jpg').replaceAll('\\', '/')]);
+    expect(await found([join(root(), 'p')])).toEqual([join(root(), 'p/a.jpg').replaceAll('\\', '/')]);
   });
 
   test('paths through a parent folder keep their spelling', async () => {
     await create('p/a.jpg', 'q/b.jpg');
-    process.chdir(join(root, 'q'));
+    process.chdir(join(root(), 'q'));
     expect(await found(['../p', './b.jpg'])).toEqual(['../p/a.jpg', 'b.jpg']);
   });
 
@@ -88,17 +78,22 @@ describe('folders', () => {
     expect(performance.now() - start).toBeLessThan(2000);
   });
 
+  test('a folder that may not be read is reported and counted, and the others are listed', async () => {
+    await create('p/a.jpg', 'p/closed/b.jpg', 'p/z/c.jpg');
+    const { files, warnings, unreadableFolders } = await discover(['p', 'p/closed'], {}, withClosed('p/closed'));
+    expect(files.map(({ path }) => path)).toEqual(['p/a.jpg', 'p/z/c.jpg']);
+    expect([warnings, unreadableFolders]).toEqual([[CLOSED_WARNING], 1]);
+  });
+
   test.skipIf(process.getuid?.() === 0 || onWindows)(
     'an unreadable folder is reported and the others are listed',
     async () => {
       await create('p/a.jpg', 'p/closed/b.jpg', 'p/z/c.jpg');
       await chmod('p/closed', 0o000);
-      onTestFinished(async () => chmod(join(root, 'p/closed'), 0o700));
+      onTestFinished(async () => chmod(join(root(), 'p/closed'), 0o700));
       const { files, warnings } = await discover(['p']);
       expect(files.map(({ path }) => path)).toEqual(['p/a.jpg', 'p/z/c.jpg']);
-      expect(warnings).toEqual([
-        'p/closed: the folder cannot be read (permission denied), so its images are left out.',
-      ]);
+      expect(warnings).toEqual([CLOSED_WARNING]);
     },
   );
 });
@@ -137,7 +132,7 @@ describe('named files', () => {
     await create(`p/${name}`, name);
     expect(await found([name])).toEqual([name]);
     expect(await found(['p'])).toEqual([`p/${name}`]);
-    expect(await found([], { filesFrom: [name] })).toEqual([name]);
+    expect(await found([], { filesFrom: { names: [name], escapedFirst: true } })).toEqual([name]);
   });
 
   test
@@ -205,7 +200,9 @@ describe('patterns', () => {
     await create('trip [2024] {x}/a.jpg', 'trip 2/b.jpg', '!odd/c.jpg');
     expect(await found(['trip [2024] {x}/*.jpg'])).toEqual(['trip [2024] {x}/a.jpg']);
     expect(await found(['!odd/*.jpg', '!*/*.jpg'])).toEqual(['!odd/c.jpg']);
-    expect(await found([join(root, 'trip 2', '*.jpg')])).toEqual([join(root, 'trip 2/b.jpg').replaceAll('\\', '/')]);
+    expect(await found([join(root(), 'trip 2', '*.jpg')])).toEqual([
+      join(root(), 'trip 2/b.jpg').replaceAll('\\', '/'),
+    ]);
   });
 
   test('a pattern that matches nothing adds nothing and is reported', async () => {
@@ -217,12 +214,14 @@ describe('patterns', () => {
 
   test('an entry of a list is never a pattern', async () => {
     await create('a.jpg');
-    expect(await found([], { filesFrom: ['*.jpg'] })).toEqual(['*.jpg']);
+    expect(await found([], { filesFrom: { names: ['*.jpg'], escapedFirst: true } })).toEqual(['*.jpg']);
   });
 
-  test('control characters of a name do not reach a warning', async () => {
-    const { warnings } = await discover(['\u001B[31m*\n.jpg']);
-    expect(warnings).toEqual([String.raw`\u{1b}[31m*\u{a}.jpg: no such file, and as a pattern it matches no image.`]);
+  test('a folder that a pattern leads into and that cannot be read is reported', async () => {
+    await create('p/a.jpg', 'p/closed/b.jpg');
+    const { files, warnings, unreadableFolders } = await discover(['p/**/*.jpg'], {}, withClosed('p/closed'));
+    expect(files).toEqual([{ path: 'p/a.jpg' }]);
+    expect([warnings, unreadableFolders]).toEqual([[CLOSED_WARNING], 1]);
   });
 });
 
@@ -241,12 +240,13 @@ describe('excluding', () => {
 });
 
 describe.skipIf(onWindows)('symbolic links', () => {
-  test('a linked file and a linked folder are followed, a broken link is not an image', async () => {
+  test('a linked file and a linked folder are followed, and a broken link is an image that will fail', async () => {
     await create('store/a.jpg', 'p/b.jpg');
     await symlink('../store/a.jpg', 'p/l.jpg');
     await symlink('../store', 'p/s');
     await symlink('../nowhere.jpg', 'p/broken.jpg');
-    expect(await found(['p'])).toEqual(['p/b.jpg', 'p/l.jpg', 'p/s/a.jpg']);
+    await symlink('nowhere', 'p/broken');
+    expect(await found(['p'])).toEqual(['p/b.jpg', 'p/broken.jpg', 'p/l.jpg', 'p/s/a.jpg']);
   });
 
   test('a loop ends, and every file is listed once', async () => {
@@ -269,11 +269,9 @@ describe.skipIf(onWindows)('symbolic links', () => {
     const folders = Array.from({ length: 9 }, (_, index) => `net/f${index}`);
     for (const folder of folders) {
       await create(`${folder}/a.jpg`);
-      for (const other of folders) await symlink(join(root, other), `${folder}/to-${other.slice(4)}`);
+      for (const other of folders) await symlink(join(root(), other), `${folder}/to-${other.slice(4)}`);
     }
-    const files = await found(['net']);
-    expect(files.length).toBeGreaterThanOrEqual(9);
-    expect(files.length).toBeLessThan(1000);
+    expect(await found(['net'])).toEqual(folders.map((folder) => `${folder}/a.jpg`));
   });
 
   test('a folder that vanishes while others are listed stops nothing', async () => {
@@ -282,5 +280,38 @@ describe.skipIf(onWindows)('symbolic links', () => {
     await rename('q', 'r');
     const { files } = await listing;
     expect(files.map(({ path }) => path)).toContain('p/a.jpg');
+  });
+});
+
+/** A folder in a folder in a folder, without an end, and an abort in the hundredth. */
+function endless(entry: FolderEntry): { files: FileSystem; signal: AbortSignal; listed: () => number } {
+  const controller = new AbortController();
+  let listed = 0;
+  const files: FileSystem = {
+    list: async () => {
+      listed += 1;
+      if (listed === 100) controller.abort(new Error('enough'));
+      return [entry];
+    },
+    targetKind: async (path) => (path.includes('*') ? undefined : 'folder'),
+    realPath: async (path) => `/${path}/${listed}`,
+    readHead: async () => Buffer.of(),
+  };
+  return { files, signal: controller.signal, listed: () => listed };
+}
+
+describe('an abort ends the search', () => {
+  test.each([
+    ['in folders', ['p'], { name: 'x', kind: 'folder' }],
+    ['behind links', ['p'], { name: 'x', kind: 'link' }],
+    ['by a pattern', ['p/**/*.jpg'], { name: 'x', kind: 'folder' }],
+  ] as const)('%s', async (_, paths, entry) => {
+    const { files, signal, listed } = endless(entry);
+    await expect(discover(paths, { signal }, files)).rejects.toThrow('enough');
+    expect(listed()).toBeLessThan(150);
+  });
+
+  test('before it begins', async () => {
+    await expect(discover(['.'], { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
   });
 });

@@ -37,7 +37,7 @@ describe('an intact TIFF that cannot be read is named as what it is, with what t
   ])('%s', async (name, message) => {
     await expect(decodeImage(join(KINDS, name), limits)).rejects.toMatchObject({
       code: 'unsupported-format',
-      message: `${message} Save it anew with 8 or 16 bits per sample, and LZW, Deflate or no compression.`,
+      message: `${message} Save it again with 8 or 16 bits per sample, and LZW, Deflate or no compression.`,
     });
   });
 });
@@ -65,5 +65,11 @@ describe('a camera raw is named as one, although it looks like a TIFF', () => {
       code: 'unsupported-format',
       message: expect.stringContaining('the file is a Nikon camera raw file') as string,
     });
+  });
+
+  test('but a picture of another kind is read under any ending', async () => {
+    const path = join(await temporaryFolder(), 'photo.cr2');
+    await copyFile(join(KINDS, 'rgb16-p3.png'), path);
+    expect((await decodeImage(path, limits)).width).toBe(60);
   });
 });

@@ -4,11 +4,13 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type * as Importer from '../../src/importer/import-checkpoint.ts';
-import { encodingThreads } from '../../src/importer/thread-count.ts';
+import { encodingThreads } from '../../src/importer/import-checkpoint.ts';
 import { PRECISIONS } from '../../src/pack/model-declaration.ts';
+import { requireFreshBuild } from '../fresh-build.ts';
 
 const FIXTURES = join(import.meta.dirname, '../fixtures');
 const compiled = new URL('../../dist/importer/import-checkpoint.js', import.meta.url);
+requireFreshBuild();
 const { importCheckpoint } = (await import(compiled.href)) as typeof Importer;
 
 const LAVIS = {

@@ -6,8 +6,11 @@ import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { CheckpointError } from '../../src/errors.ts';
 import { digestFile } from '../../src/pack/file-digest.ts';
 import { SourceDigests } from '../../src/importer/source-digests.ts';
+import { requireFreshBuild } from '../fresh-build.ts';
 
 const ENTRY = new URL('../../dist/importer/digest-worker.js', import.meta.url);
+requireFreshBuild();
+
 let folder: string;
 
 beforeEach(async () => {
@@ -61,5 +64,5 @@ test('are given up at once when the import is aborted', async () => {
 test('are not there when the thread is closed before', async () => {
   const digests = new SourceDigests(await makeFiles(10), ENTRY);
   await digests.close();
-  await expect(digests.finish()).rejects.toThrow('the sources were not hashed to their end');
+  await expect(digests.finish()).rejects.toThrow('the thread that hashes the sources was closed before it answered');
 });

@@ -6,6 +6,8 @@ import { GenerationState, type RowLimits } from '../../src/language/generation-s
 import { minNewTokens, noRepeatNgram, repetitionPenalty } from '../../src/language/logit-filters.ts';
 import { logSoftmax } from '../../src/language/log-softmax.ts';
 import { endsWithSequence } from '../../src/language/stop-sequences.ts';
+import { holdsStopText } from '../../src/language/stop-texts.ts';
+import { endOf, plainDecoder } from './stop-rules.ts';
 
 const EOS = 0;
 
@@ -74,7 +76,7 @@ function runByTheBook(
     const best = all.toSorted((a, b) => b.sum - a.sum).slice(0, 2 * beams);
     const next: typeof open = [];
     for (const [rank, { ids, sum }] of best.entries()) {
-      const ends = ids.at(-1) === EOS || limits.stopRules.some((rule) => rule(ids));
+      const ends = ids.at(-1) === EOS || limits.stopRules.some((rule) => endOf(rule, ids) >= 0);
       if (ends && rank < beams) finish(ids, sum);
       if (!ends) next.push({ ids, sum });
       if (next.length === beams) break;
@@ -97,6 +99,11 @@ const search = fc.record({
   bound: fc.constantFrom('candidates', 'open beams'),
 });
 
+/** Several tokens read alike, so that a text comes up often. */
+function spelled(ids: readonly number[]): string {
+  return ids.map((id) => 'abcd'[id % 4]).join('');
+}
+
 const limits = fc
   .record({
     maxNewTokens: fc.integer({ min: 1, max: 9 }),
@@ -104,11 +111,15 @@ const limits = fc
     penalty: fc.constantFrom(1, 1.5, 0.8),
     ngram: fc.constantFrom(0, 2),
     stops: fc.array(fc.array(fc.integer({ min: 1, max: 13 }), { minLength: 1, maxLength: 2 }), { maxLength: 2 }),
+    stopText: fc.constantFrom('', 'b', 'cb', 'ada'),
   })
-  .map(({ maxNewTokens, least, penalty, ngram, stops }): RowLimits => ({
+  .map(({ maxNewTokens, least, penalty, ngram, stops, stopText }): RowLimits => ({
     maxNewTokens,
     eosTokenIds: [EOS],
-    stopRules: [endsWithSequence(stops)],
+    stopRules: [
+      endsWithSequence(stops),
+      ...(stopText === '' ? [] : [holdsStopText([stopText], () => plainDecoder(spelled))]),
+    ],
     filters: [
       repetitionPenalty(penalty),
       ...(ngram > 0 ? [noRepeatNgram(ngram)] : []),
@@ -124,7 +135,7 @@ function banAllButTwo(logits: Float32Array): void {
 }
 
 describe('a search', () => {
-  test('finds what the rules find, for any number of beams, length penalty, filters and stop sequences', () => {
+  test('finds what the rules find, for any number of beams, length penalty, filters, stop sequences and stop texts', () => {
     fc.assert(
       fc.property(limits, search, (given, how) => {
         const { written, end } = run(given, how);
@@ -132,7 +143,8 @@ describe('a search', () => {
         expect(written.tokenIds).toEqual(expected?.ids);
         expect(written.score).toBeCloseTo(expected?.sum ?? NaN, 5);
         expect(written.beamScore).toBeCloseTo(expected?.score ?? NaN, 5);
-        const stopped = written.tokenIds.at(-1) === EOS || given.stopRules.some((rule) => rule(written.tokenIds));
+        const stopped =
+          written.tokenIds.at(-1) === EOS || given.stopRules.some((rule) => endOf(rule, written.tokenIds) >= 0);
         expect(end).toBe(stopped ? 'stop' : 'length');
       }),
       { numRuns: 300 },

@@ -197,6 +197,23 @@ describe('the length of a cache', () => {
   });
 });
 
+test('a cache in which a long row has ended becomes small again on both sides, and the row that goes on does not notice', async () => {
+  const ids = Array.from({ length: 90 }, (_, index) => (index * 31 + 7) % pack.language.vocabSize);
+  const [short, long] = [await promptOf(0, 0), await promptOf(0, 4)];
+  const alone = await logitsAfter(short, ids);
+  const cache = model.newCache(2, 300);
+  // A long prompt and a long answer stand in the second row.
+  await model.prefill(cache, 0, [short, long]);
+  for (let step = 1; step <= 10; step++) await model.step(cache, [ids[step - 1] ?? 0, 5], [step, 200 + step]);
+  expect(cache.capacities).toEqual({ encoder: 224, decoder: 224 });
+  for (let step = 11; step < 44; step++) await model.step(cache, [ids[step - 1] ?? 0], [step]);
+  expect(cache.capacities).toEqual({ encoder: 32, decoder: 64 });
+  for (let step = 44; step <= ids.length; step++) {
+    const logits = await model.step(cache, [ids[step - 1] ?? 0], [step]);
+    expect(largestDifference(logits, alone[step] ?? new Float32Array())).toBeLessThan(ROUNDING);
+  }
+});
+
 test('a cache that another kind of model made is refused', async () => {
   const foreign = new KvCache({ rows: 1, layers: 3, heads: 4, maxLength: 9, headDim: 16 });
   await expect(model.prefill(foreign, 0, [await promptOf(0, 0)])).rejects.toThrow('only for the model that made it');
@@ -231,7 +248,7 @@ describe('loading by what the pack declares', () => {
 
   test('a pack that only matches has no language model to load', async () => {
     await expect(loadLanguageModel(await packWith(undefined), { threads: 1 })).rejects.toThrow(
-      'it has no language model',
+      'It has no language model',
     );
   });
 });

@@ -4,6 +4,7 @@ import { GenerationState } from '../../src/language/generation-state.ts';
 import { minNewTokens } from '../../src/language/logit-filters.ts';
 import { endsWithSequence } from '../../src/language/stop-sequences.ts';
 import { holdsStopText } from '../../src/language/stop-texts.ts';
+import { plainDecoder } from './stop-rules.ts';
 
 const limits = { maxNewTokens: 3, eosTokenIds: [0], stopRules: [], filters: [], score: false };
 
@@ -88,7 +89,11 @@ test('a row ends with "stop" at the first end of any stop sequence, which is kep
 });
 
 test('a stop text ends a row with the token that completes it', () => {
-  const state = new GenerationState(5, { ...limits, maxNewTokens: 9, stopRules: [holdsStopText(['###'], spelled)] });
+  const state = new GenerationState(5, {
+    ...limits,
+    maxNewTokens: 9,
+    stopRules: [holdsStopText(['###'], () => plainDecoder(spelled))],
+  });
   expect([1, 3, 1, 2, 3].map((id) => state.advance(choosing(id)))).toEqual([
     undefined,
     undefined,

@@ -91,6 +91,46 @@ test('buffers are as long as the longest row needs, never longer than rows may b
   );
 });
 
+/** Buffers of 96 positions, with five written in each row. */
+function large(): KeyValueBuffers {
+  const buffers = new KeyValueBuffers(shape, 'decoder');
+  buffers.reserve(90);
+  buffers.write(results(3, 5, 1), 0, [0, 0, 0], [5, 5, 5]);
+  return buffers;
+}
+
+describe('when rows are much shorter than the buffers', () => {
+  test('memory is given back after 32 steps, and what the rows hold stays', () => {
+    const buffers = large();
+    const before = NAMES.map((name) => [0, 1, 2].map((row) => read(buffers, row, name, 1).slice(0, 10)));
+    for (let step = 0; step < 31; step++) buffers.settle(5);
+    expect(buffers.capacity).toBe(96);
+    buffers.settle(5);
+    expect(buffers.capacity).toBe(32);
+    expect(NAMES.map((name) => [0, 1, 2].map((row) => read(buffers, row, name, 1).slice(0, 10)))).toEqual(before);
+    for (const { data } of Object.values(buffers.inputs(0, 3))) expect(data.length).toBe(3 * 2 * 32 * 2);
+  });
+
+  test('one step that needs them keeps them as they are', () => {
+    const buffers = large();
+    for (let step = 0; step < 200; step++) buffers.settle(step % 32 === 31 ? 60 : 5);
+    expect(buffers.capacity).toBe(96);
+  });
+
+  test('they keep room for the longest of the last rows', () => {
+    const buffers = new KeyValueBuffers({ ...shape, maxLength: 500 }, 'decoder');
+    buffers.reserve(500);
+    for (let step = 0; step < 32; step++) buffers.settle(step === 3 ? 100 : 5);
+    expect(buffers.capacity).toBe(128);
+  });
+
+  test('nothing is given back that saves less than half', () => {
+    const buffers = large();
+    for (let step = 0; step < 100; step++) buffers.settle(40);
+    expect(buffers.capacity).toBe(96);
+  });
+});
+
 test('a row that is longer than rows may be is refused', () => {
   expect(() => new KeyValueBuffers(shape, 'decoder').reserve(101)).toThrow(RangeError);
 });
@@ -116,4 +156,14 @@ test('a row that is given to a new prompt holds nothing of the one before', () =
   const values = Object.values(cache.inputs(1, 1)).flatMap(({ data }) => [...(data as Float32Array)]);
   expect(values.some(Number.isNaN)).toBe(false);
   expect(cache.encoderLengths(0, 3)).toEqual([5, 2, 5]);
+});
+
+// Buffers of which some had grown and some had not gave rows the keys of others.
+test('where memory runs out while the buffers grow, nothing is read from them any more', () => {
+  const buffers = new KeyValueBuffers({ rows: 1, layers: 2, heads: 1, maxLength: 2 ** 50, headDim: 1 });
+  buffers.reserve(5);
+  buffers.inputs(0, 1);
+  expect(() => buffers.reserve(2 ** 45)).toThrow(RangeError);
+  expect(() => buffers.inputs(0, 1)).toThrow('memory ran out while the cache changed its size');
+  expect(() => buffers.reserve(5)).toThrow('memory ran out while the cache changed its size');
 });

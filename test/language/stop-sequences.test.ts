@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { PackError } from '../../src/errors.ts';
 import { endsWithSequence, stopSequences } from '../../src/language/stop-sequences.ts';
 import { loadPromptFamily } from '../../src/prompt/prompt-family.ts';
+import { endOf } from './stop-rules.ts';
 
 type Reference = {
   conversations: {
@@ -24,8 +25,8 @@ describe('a row', () => {
   test('ends exactly at the first place where the ids written so far end with a sequence', () => {
     fc.assert(
       fc.property(ids, sequences, (written, stops) => {
-        const rule = endsWithSequence(stops);
-        const ended = written.map((_, index) => rule(written.slice(0, index + 1)));
+        const check = endsWithSequence(stops).start();
+        const ended = written.map((id) => check.add(id));
         // Commas on both sides make a search in text a search for whole ids.
         const expected = written.map((_, index) => {
           const text = `,${written.slice(0, index + 1).join(',')},`;
@@ -37,9 +38,16 @@ describe('a row', () => {
   });
 
   test('never ends before it has as many ids as the sequence, and never without sequences', () => {
-    expect(endsWithSequence([[1, 1]])([1])).toBe(false);
-    expect(endsWithSequence([[1]])([])).toBe(false);
-    expect(endsWithSequence([])([1, 2, 3])).toBe(false);
+    expect(endOf(endsWithSequence([[1, 1]]), [1])).toBe(-1);
+    expect(endOf(endsWithSequence([]), [1, 2, 3])).toBe(-1);
+  });
+
+  test('that parts from another one keeps what both have written, and nothing else', () => {
+    const check = endsWithSequence([[1, 2, 3]]).start();
+    check.add(1);
+    const other = check.fork();
+    expect([3, 2, 3].map((id) => other.add(id))).toEqual([false, false, false]);
+    expect([2, 3].map((id) => check.add(id))).toEqual([false, true]);
   });
 
   const turns = Object.entries(references).flatMap(([family, { conversations }]) =>
@@ -52,8 +60,7 @@ describe('a row', () => {
     'of $family ends where the reference ended by $stoppedBy',
     ({ stops, eosTokenId, ids: written, stoppedBy }) => {
       const rule = endsWithSequence([...stops, [eosTokenId]]);
-      const firstEnd = written.findIndex((_, index) => rule(written.slice(0, index + 1)));
-      expect(firstEnd).toBe(stoppedBy === 'length' ? -1 : written.length - 1);
+      expect(endOf(rule, written)).toBe(stoppedBy === 'length' ? -1 : written.length - 1);
     },
   );
 });
@@ -87,7 +94,7 @@ describe('the stop sequences of a pack', () => {
     expect(error).toBeInstanceOf(PackError);
     expect(error).toMatchObject({
       path: '/packs/a/tokenizer.json',
-      message: expect.stringContaining('its vocabulary should have "####" or "##" + "…"') as string,
+      message: expect.stringContaining('its vocabulary has no "####" or "##" + "…"') as string,
     });
   });
 

@@ -1,9 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PackError } from '../../src/errors.ts';
+import { BRIDGES } from '../../src/pack/bridge.ts';
 import { formatModelDeclaration, parseModelDeclaration, readPack } from '../../src/pack/model-declaration.ts';
 import { declarationOf } from '../store/pack-folder.ts';
 
@@ -32,6 +33,8 @@ function changed(way: readonly (string | number)[], replacement: Json | undefine
 }
 
 const ways = keysOf(JSON.parse(text) as Json).map((way) => ({ way, name: way.join('.') }));
+// The key `bridge` may be missing: earlier packs lack it.
+const needed = ways.filter(({ name }) => name !== 'bridge');
 const shown = (way: readonly (string | number)[]) => way.join('.').replaceAll(/\.(\d+)/g, '[$1]');
 
 test('a declaration that is written is read back the same', () => {
@@ -66,8 +69,39 @@ test('the file spells its keys as the published configs do', () => {
   }
 });
 
+const withBridge = (readsInstruction: boolean, bridge?: string): string =>
+  JSON.stringify({ ...(JSON.parse(text) as object), reads_instruction: readsInstruction, bridge });
+
+describe('what bridges vision and language', () => {
+  test.each(BRIDGES)('is read back as it was written: %s', (bridge) => {
+    const written = formatModelDeclaration({ ...declaration, bridge });
+    expect(JSON.parse(written)).toMatchObject({ bridge, reads_instruction: bridge === 'instruction' });
+    expect(parseModelDeclaration(written, 'model.json').bridge).toBe(bridge);
+  });
+
+  test.each([
+    [true, 'instruction'],
+    [false, 'queries'],
+  ])('follows from reads_instruction %s where a pack was imported before it was written down', (reads, implied) => {
+    expect(parseModelDeclaration(withBridge(reads), 'model.json').bridge).toBe(implied);
+  });
+
+  test.each([
+    [true, 'queries', 'reads_instruction should be false, since the bridge is queries but is true'],
+    [false, 'instruction', 'reads_instruction should be true, since the bridge is instruction but is false'],
+    [false, 'resampler', 'bridge should be one of queries, instruction, matching, patches but is "resampler"'],
+  ])('is refused where reads_instruction is %s and bridge %s', (reads, bridge, message) => {
+    expect(() => parseModelDeclaration(withBridge(reads, bridge), 'model.json')).toThrow(message);
+  });
+});
+
+test('the embedded pack says all that a new import says', async () => {
+  const nano = await readFile(join(import.meta.dirname, '../../models/nano/model.json'), 'utf8');
+  expect(formatModelDeclaration(parseModelDeclaration(nano, 'model.json'))).toBe(nano);
+});
+
 describe('a model.json', () => {
-  test.each(ways)('without $name is refused by that name', ({ way }) => {
+  test.each(needed)('without $name is refused by that name', ({ way }) => {
     expect(() => parseModelDeclaration(changed(way, undefined), 'model.json')).toThrow(PackError);
     expect(() => parseModelDeclaration(changed(way, undefined), 'model.json')).toThrow(
       `model.json: ${shown(way)} should be`,

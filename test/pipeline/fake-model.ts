@@ -22,7 +22,7 @@ const PACK: Pack = {
     precision: 'fp32',
     image: IMAGE,
     numImageTokens: 4,
-    readsInstruction: false,
+    bridge: 'queries',
     language: {
       kind: 'decoder-only',
       hiddenSize: 8,

@@ -104,7 +104,7 @@ describe('a prompt file', () => {
       'presets[0].sampling.top_p should be at most 1',
     ],
     [{ ...minimal, beams: 2, sampling: { temperature: 1, top_k: 0, top_p: 1 } }, 'absent where there are beams'],
-    [{ ...minimal, question_template: 'Q: {question}' }, 'presets.question_template should hold exactly <image>'],
+    [{ ...minimal, question_template: 'Q: {question}' }, 'presets.question_template should contain exactly <image>'],
     [{ ...minimal, language: { decoder: {} } }, 'the key presets[0].language.decoder is not known'],
     [{ ...minimal, language: { 'decoder-only': { x: 1 } } }, 'the key presets[0].language.decoder-only.x is not known'],
   ])('with %j is refused', (preset, message) => {
@@ -113,6 +113,6 @@ describe('a prompt file', () => {
   });
 
   test('in which a name stands twice is refused', () => {
-    expect(() => read(minimal, minimal)).toThrow('no name stands twice');
+    expect(() => read(minimal, minimal)).toThrow('a list without repeated names');
   });
 });

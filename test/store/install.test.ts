@@ -47,7 +47,7 @@ test('an id that exists is refused before anything is built, and stays as it was
   await mkdir(join(home, 'models', 'mine'), { recursive: true });
   await writeFile(join(home, 'models', 'mine', 'precious'), 'x');
   const build = vi.fn<(temporary: string) => Promise<void>>();
-  await expect(installPack('mine', build)).rejects.toThrow(/exists already/);
+  await expect(installPack('mine', build)).rejects.toThrow(/already exists/);
   expect(build).not.toHaveBeenCalled();
   expect(await readdir(join(home, 'models', 'mine'))).toEqual(['precious']);
 });
@@ -129,5 +129,5 @@ test.skipIf(process.platform === 'win32' || process.getuid?.() === 0)(
 
 test('a file in the way of the folder is named', async () => {
   await writeFile(join(home, 'models'), '');
-  await expect(installPack('mine', async () => undefined)).rejects.toThrow(/models: |exists already/);
+  await expect(installPack('mine', async () => undefined)).rejects.toThrow(/models: |already exists/);
 });

@@ -68,7 +68,7 @@ test.each([
   ['an id that is not the name of the file', { id: 'y' }, /id should be the name of the file/],
   ['a family that nobody knows', { family: 'llava' }, /family should be one of blip2-opt/],
   ['an unknown key', { sha256: 'x' }, /the key sha256 is not known/],
-  ['no sources', { sources: [] }, /nothing to fetch/],
+  ['no sources', { sources: [] }, /nothing to download/],
   [
     'an unknown key of a source',
     { sources: [{ repository: 'a/b', branch: 'main' }] },

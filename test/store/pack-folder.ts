@@ -23,7 +23,7 @@ export function declarationOf(id: string, files: Readonly<Record<string, string>
     precision: 'fp32',
     image: { imageSize: 8, rescaleFactor: 1 / 255, imageMean: [0.5, 0.4, 0.3], imageStd: [0.2, 0.25, 0.3] },
     numImageTokens: 4,
-    readsInstruction: false,
+    bridge: 'queries',
     language: {
       kind: 'decoder-only',
       hiddenSize: 16,

@@ -64,7 +64,7 @@ describe('resolving a pack', () => {
     await writePack(join(home, 'models', 'mine'), 'mine');
     const error = await resolvePack('yours').catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(UsageError);
-    expect(String(error)).toMatch(/no model called "yours"\. Models here: mine.*minigpt models import/);
+    expect(String(error)).toMatch(/no model called "yours"\. Models on this computer: mine.*minigpt models import/);
   });
 
   test.each(['..', '.', '', '../models/mine', 'mine/', '\0'])(

@@ -64,8 +64,8 @@ test('an own pack in the place of one of the program is removed, and that one is
 
 test('an id that is not there is refused with those that are', async () => {
   await expect(findRemovablePack('mine')).rejects.toThrow(
-    /no model called "mine" that could be removed\. There are none\./,
+    /no model called "mine" to remove\. No model can be removed\./,
   );
   await writePack(models('a'), 'a');
-  await expect(findRemovablePack('mine')).rejects.toThrow(/There are: a\./);
+  await expect(findRemovablePack('mine')).rejects.toThrow(/You can remove: a\./);
 });

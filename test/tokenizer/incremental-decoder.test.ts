@@ -7,7 +7,7 @@ import { TOKENIZER_NAMES, tokenizerOf, TOKENIZERS } from './tokenizer-fixtures.t
 
 function piecesOf(tokenizer: Tokenizer, ids: readonly number[]): string[] {
   const decoder = tokenizer.startDecoding();
-  return [...ids.map((id) => decoder.add(id)), decoder.end()];
+  return [...ids.map((id) => decoder.add(id)), decoder.rest()];
 }
 
 describe.each(TOKENIZER_NAMES)('a text decoded id by id with %s', async (name) => {
@@ -97,7 +97,7 @@ test('a replacement in pieces is that of the whole text', () => {
     fc.property(fc.array(letters, { maxLength: 6 }), letters, letters, (pieces, pattern, replacement) => {
       fc.pre(pattern !== '');
       const stream = new StreamReplacement(pattern, replacement);
-      const replaced = pieces.map((piece) => stream.add(piece)).join('') + stream.end();
+      const replaced = pieces.map((piece) => stream.add(piece)).join('') + stream.rest('');
       expect(replaced).toBe(pieces.join('').replaceAll(pattern, () => replacement));
     }),
     { numRuns: 1000 },

@@ -1,8 +1,8 @@
 /** A pack of BLIP-2's first stage from a tiny checkpoint: image encoder, matching, and captioning where the checkpoint has an output head. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildVisionEncoder } from '../../src/importer/architectures/eva-vit.ts';
-import { buildEmbedTokens } from '../../src/importer/architectures/opt.ts';
+import { buildVisionEncoder, readVisionConfig } from '../../src/importer/architectures/eva-vit.ts';
+import { buildEmbedTokens } from '../../src/importer/architectures/embed-tokens.ts';
 import {
   buildItgDecoder,
   buildItgPrefix,
@@ -16,9 +16,8 @@ import {
   buildItm,
   takeMatchingWeights,
 } from '../../src/importer/architectures/qformer-matching.ts';
-import { readVisionConfig } from '../../src/importer/architectures/vision-config.ts';
 import { HUGGINGFACE_NAMES } from '../../src/importer/names/huggingface.ts';
-import { LAVIS_NAMES } from '../../src/importer/names/lavis.ts';
+import { lavisNames } from '../../src/importer/names/lavis.ts';
 import type { NameRule } from '../../src/importer/names/name-rule.ts';
 import { elementCount } from '../../src/importer/read/weight.ts';
 import type { LanguageDeclaration, Pack } from '../../src/pack/model-declaration.ts';
@@ -34,7 +33,7 @@ const CHECKPOINTS = {
   'lavis-blip2-qformer': {
     weights: ['eva_vit_g.pth', 'blip2_pretrained.pth'],
     config: 'architecture.json',
-    rules: LAVIS_NAMES,
+    rules: lavisNames(),
   },
 } as const satisfies Record<string, Checkpoint>;
 

@@ -4,11 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PackError } from '../../src/errors.ts';
-import { buildVisionEncoder } from '../../src/importer/architectures/eva-vit.ts';
+import { buildVisionEncoder, readVisionConfig, type VisionConfig } from '../../src/importer/architectures/eva-vit.ts';
 import { buildPatchProjection } from '../../src/importer/architectures/qformer-projection.ts';
 import { buildQFormer } from '../../src/importer/architectures/qformer.ts';
 import { readQFormerConfig, type QFormerConfig } from '../../src/importer/architectures/qformer-config.ts';
-import { readVisionConfig, type VisionConfig } from '../../src/importer/architectures/vision-config.ts';
 import { HUGGINGFACE_NAMES } from '../../src/importer/names/huggingface.ts';
 import { ObjectReader } from '../../src/pack/object-reader.ts';
 import type { Pack } from '../../src/pack/model-declaration.ts';
@@ -90,7 +89,7 @@ describe('with queries that see the image alone', () => {
   });
 
   test('a pack that says it reads the instruction and does not is refused on load', async () => {
-    const wrong = { ...pack, declaration: { ...pack.declaration, readsInstruction: true } };
+    const wrong = { ...pack, declaration: { ...pack.declaration, bridge: 'instruction' as const } };
     await expect(ImageEncoder.load(wrong, { threads: 1 })).rejects.toThrow(PackError);
   });
 });
@@ -106,7 +105,7 @@ test('without a Q-Former there are image tokens and no query output', async () =
     'language_projection.bias': { shape: [64], values: new Float32Array(64) },
   });
   const { weights, close } = await openWeights([...SHARDS, projection], HUGGINGFACE_NAMES);
-  const pack = await writePack({ family: 'minigpt4-llama2', image: squareOf(vision.imageSize) }, (graph) => {
+  const pack = await writePack({ bridge: 'patches', image: squareOf(vision.imageSize) }, (graph) => {
     buildVisionEncoder(graph('vision_encoder'), weights.at('vision_model'), vision);
     buildPatchProjection(graph('qformer'), weights, 17, 64, 64);
   });

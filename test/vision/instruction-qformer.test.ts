@@ -2,10 +2,9 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildVisionEncoder } from '../../src/importer/architectures/eva-vit.ts';
+import { buildVisionEncoder, readVisionConfig } from '../../src/importer/architectures/eva-vit.ts';
 import { buildInstructionQFormer } from '../../src/importer/architectures/qformer.ts';
 import { readQFormerConfig } from '../../src/importer/architectures/qformer-config.ts';
-import { readVisionConfig } from '../../src/importer/architectures/vision-config.ts';
 import { HUGGINGFACE_NAMES } from '../../src/importer/names/huggingface.ts';
 import { ObjectReader } from '../../src/pack/object-reader.ts';
 import type { Pack } from '../../src/pack/model-declaration.ts';
@@ -34,7 +33,7 @@ beforeAll(async () => {
   const vision = readVisionConfig(config.object('vision_config'), visionDefaults);
   const qformer = readQFormerConfig(config.object('qformer_config'), vision.hiddenSize);
   const { weights, close } = await openWeights([join(FIXTURE, 'model/model.safetensors')], HUGGINGFACE_NAMES);
-  pack = await writePack({ image: squareOf(vision.imageSize), readsInstruction: true }, (graph) => {
+  pack = await writePack({ image: squareOf(vision.imageSize), bridge: 'instruction' }, (graph) => {
     buildVisionEncoder(graph('vision_encoder'), weights.at('vision_model'), vision);
     buildInstructionQFormer(graph('qformer'), weights, qformer, 8, 17, 64);
   });

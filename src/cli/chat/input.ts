@@ -1,4 +1,4 @@
-/** What a line that is typed in a conversation means: a question, or a command that begins with a slash. */
+/** The meaning of a line that is typed in a conversation: a question, or a command that begins with a slash. */
 
 export type ChatInput =
   | { kind: 'question'; question: string }
@@ -7,13 +7,13 @@ export type ChatInput =
   /** A command that does not exist, or lacks its path. */
   | { kind: 'mistake'; message: string };
 
-export const CHAT_HELP = `/reset        forget what was said and begin anew
+export const CHAT_HELP = `/reset        forget the conversation and start again
 /image PATH   talk about another image
 /save FILE    write the conversation to a new file (.txt or .jsonl)
 /help         show this list
-/quit         leave; so does Ctrl-D
+/quit         leave the chat, as Ctrl-D does
 
-Ctrl-C stops an answer. A question that begins with a slash needs a space in front of it.
+Ctrl-C stops an answer. To ask a question that begins with a slash, type a space first.
 `;
 
 const WITHOUT_PATH = ['help', 'reset', 'quit'] as const;
@@ -26,17 +26,19 @@ export function readChatInput(line: string): ChatInput {
   const argument = unquoted(rest.trim());
   const plain = WITHOUT_PATH.find((command) => command === name);
   if (plain !== undefined) {
-    return argument === '' ? { kind: plain } : { kind: 'mistake', message: `/${plain} takes nothing behind it.` };
+    return argument === ''
+      ? { kind: plain }
+      : { kind: 'mistake', message: `/${plain} is used alone, without any text after it.` };
   }
   const withPath = WITH_PATH.find((command) => command === name);
   if (withPath === undefined) {
-    return { kind: 'mistake', message: `there is no command /${name}. /help lists those that there are.` };
+    return { kind: 'mistake', message: `unknown command /${name}. /help lists the commands.` };
   }
-  if (argument === '') return { kind: 'mistake', message: `/${withPath} needs the path of a file behind it.` };
+  if (argument === '') return { kind: 'mistake', message: `/${withPath} needs the path of a file.` };
   return { kind: withPath, path: argument };
 }
 
-/** Terminals quote a path that is dropped on them. */
+/** Terminals put quotes around a path that is dropped on them. */
 function unquoted(path: string): string {
   return /^(['"])(.+)\1$/su.exec(path)?.[2] ?? path;
 }

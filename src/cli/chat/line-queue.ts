@@ -1,4 +1,4 @@
-/** Lines that arrive when they like, to be taken one by one. */
+/** Lines that arrive at any time, to be taken one by one. */
 export class LineQueue {
   readonly #lines: string[] = [];
   #ended = false;
@@ -13,7 +13,7 @@ export class LineQueue {
     this.#serve();
   }
 
-  /** No line will come any more; those that wait can still be taken. */
+  /** No more lines will come. Those that wait can still be taken. */
   end(): void {
     this.#ended = true;
     this.#serve();

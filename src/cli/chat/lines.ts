@@ -5,7 +5,7 @@ import type { RecordFormat } from '../../output/record-format.ts';
 import type { ChatTalk } from './talk.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-/** What became of the questions. */
+/** How many questions were answered and how many failed. */
 export type LineTally = { answered: number; failed: number };
 
 export type LineOutput = {
@@ -17,10 +17,10 @@ export type LineOutput = {
 };
 
 /**
- * Answers line by line; empty lines are passed over. A question that fails becomes a record too, and the next one is asked.
+ * Answers line by line; empty lines are skipped. A question that fails becomes a record too, and the next one is asked.
  *
- * @param tally is counted up, and holds at any time what is written
- * @throws what keeps the model or the output from going on; the signal's reason when aborted.
+ * @param tally is updated, and always agrees with what is written
+ * @throws the error that keeps the model or the output from continuing; the signal's reason when aborted.
  */
 export async function answerLines(
   talk: Pick<ChatTalk, 'ask' | 'image'>,

@@ -1,8 +1,9 @@
-/** What `chat` does: loads the model and the image, and talks on a terminal or through a pipe. */
-import { availableParallelism } from 'node:os';
+/** The work of `chat`: loads the model and the image, and has the conversation on a terminal or through a pipe. */
 import { performance } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
+import { roomForText } from '../../engine/answer-room.ts';
 import type { ChatSession } from '../../engine/chat/session.ts';
+import { planCompute } from '../../engine/load-plan.ts';
 import type { AnswerOptions } from '../../engine/model.ts';
 import { UsageError } from '../../errors.ts';
 import { ClosedPipe, StreamDestination } from '../../output/destination.ts';
@@ -12,7 +13,7 @@ import type { Pack } from '../../pack/model-declaration.ts';
 import { abortable } from '../../pipeline/abortable.ts';
 import { loadPromptFamily } from '../../prompt/prompt-family.ts';
 import { resolvePack } from '../../store/packs.ts';
-import { resolveLength, roomForText } from '../options/answer-length.ts';
+import { resolveLength } from '../options/answer-length.ts';
 import { answerLines, type LineTally } from './lines.ts';
 import { ChatTalk } from './talk.ts';
 import { resolveDecoding, type DecodingOptions } from '../options/decoding.ts';
@@ -43,7 +44,7 @@ export type ChatFlags = Omit<DecodingOptions, 'beams' | 'lengthPenalty' | 'stop'
  * Runs one conversation.
  *
  * @returns the exit code
- * @throws MinigptError when it cannot start or go on; the image that it begins with is part of that.
+ * @throws MinigptError when it cannot start or continue. That includes a first image that cannot be read.
  */
 export async function runChat(image: string, flags: ChatFlags): Promise<number> {
   const began = performance.now();
@@ -55,7 +56,7 @@ export async function runChat(image: string, flags: ChatFlags): Promise<number> 
   try {
     const { pack, options } = await abortable(prepareChat(flags), signal);
     const { ChatSession: Session } = await import('../../engine/chat/session.ts');
-    starting = Session.start({ pack, compute: { threads: flags.threads ?? availableParallelism() }, options });
+    starting = Session.start({ pack, compute: planCompute(flags.threads), options });
     const talk = new ChatTalk(await abortable(starting, signal), terminal, {
       pack,
       pixels: async (path) => {
@@ -81,26 +82,31 @@ export async function runChat(image: string, flags: ChatFlags): Promise<number> 
     const output = { format: { text, jsonl }[format], destination, messages: terminal, debug: flags.debug === true };
     await abortable(answerLines(talk, lines, output, tally, signal), signal);
     if (tally.answered + tally.failed === 0) {
-      throw new UsageError('standard input held no question. Give one question per line.');
+      throw new UsageError('standard input contains no question. Write one question per line.');
     }
     terminal.say(`${describe(tally)}${tally.failed > 0 ? ',' : ''} in ${secondsSince(began)}.`);
     return tally.failed > 0 ? EXIT.someFailed : EXIT.ok;
   } catch (error) {
-    // Ctrl-C reaches a whole pipeline: our reader may be gone because of it, and that is still an interruption.
+    // Ctrl-C reaches every program of a pipeline. The reader may be gone because of it, and that is still an interruption.
     const { interrupted } = interruption;
     if (interrupted !== undefined) {
-      const written = tally.answered + tally.failed === 0 ? '' : `: ${describe(tally)}, every line is complete`;
+      const written =
+        tally.answered + tally.failed === 0 ? '' : `: ${describe(tally)}, and every written line is complete`;
       terminal.say(`${interrupted.word}${written}.`);
       return interrupted.exitCode;
     }
     if (error instanceof ClosedPipe) return EXIT.ok;
     throw error;
   } finally {
-    await starting?.then(
+    const closed = starting?.then(
       async (session) => session.close(),
       () => undefined,
     );
-    interruption.release();
+    // What the model is at cannot be stopped. Who has interrupted the conversation does not wait for it; who has not may still do so.
+    if (interruption.interrupted === undefined) {
+      interruption.release();
+      await closed;
+    }
   }
 }
 
@@ -112,7 +118,7 @@ async function chatOnTerminal(
   interruption: Interruption,
 ): Promise<number> {
   const { TerminalChat } = await import('./terminal-chat.ts');
-  terminal.say(`about ${talk.image}, with ${pack.declaration.id}. /help lists the commands, Ctrl-D leaves.`);
+  terminal.say(`talking about ${talk.image} with ${pack.declaration.id}. /help lists the commands, Ctrl-D leaves.`);
   const chat = new TerminalChat(talk, {
     input: process.stdin,
     output: process.stdout,
@@ -126,16 +132,17 @@ async function chatOnTerminal(
   return chat.run(interruption.signal);
 }
 
-/** @throws UsageError or PackError when the model cannot carry on a conversation of these lengths. */
+/** @throws UsageError or PackError when the model cannot have a conversation with these lengths. */
 async function prepareChat(flags: ChatFlags): Promise<{ pack: Pack; options: AnswerOptions }> {
   const pack = await resolvePack(chooseModel(flags, process.env));
   const { declaration } = pack;
-  const { id, promptFamily } = declaration;
-  if (promptFamily === undefined) throw new UsageError(`the model ${id} has no language model to talk to.`);
+  const { id, promptFamily, language } = declaration;
+  if (promptFamily === undefined || language === undefined)
+    throw new UsageError(`the model ${id} has no language model, so it cannot chat.`);
   const { defaults, presets } = await loadPromptFamily(promptFamily);
   const preset = choosePreset(flags.preset, 'chat', presets, declaration);
   const usual = { ...defaults.chat, ...preset };
-  const fitting = { ...usual, maxNewTokens: Math.min(usual.maxNewTokens, roomForText(declaration)) };
+  const fitting = { ...usual, maxNewTokens: Math.min(usual.maxNewTokens, roomForText(language, declaration)) };
   return {
     pack,
     options: {

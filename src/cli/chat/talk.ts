@@ -1,4 +1,4 @@
-/** A conversation as records: which image it is about, how long an answer took, and what is told of it. */
+/** A conversation as records: which image it is about, how long an answer took, and the details of each answer. */
 import { performance } from 'node:perf_hooks';
 import type { ChatSession } from '../../engine/chat/session.ts';
 import type { ChatAnswer } from '../../engine/chat/conversation.ts';
@@ -8,7 +8,7 @@ import type { AnswerRecord, RecordDetails } from '../../output/record.ts';
 import type { Pack } from '../../pack/model-declaration.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 
-/** One answer. `stopped` marks one that the user ended: it holds what was said until then. */
+/** One answer. `stopped` marks one that the user stopped: it holds the text until then. */
 export type ChatRecord = AnswerRecord & { stopped?: true };
 
 export type TalkOptions = {
@@ -19,7 +19,7 @@ export type TalkOptions = {
   showPrompt: boolean;
 };
 
-/** Errors are those of `ChatSession`, with the path where they are about an image. */
+/** Throws the errors of `ChatSession`. Those about an image begin with its path. */
 export class ChatTalk {
   readonly #session: Pick<ChatSession, 'ask' | 'forgetTurns' | 'showImage'>;
   readonly #terminal: Pick<Terminal, 'say'>;
@@ -37,15 +37,15 @@ export class ChatTalk {
     this.#options = options;
   }
 
-  /** The image that is talked about. */
+  /** The image of the conversation. */
   get image(): string {
     return this.#image;
   }
 
   /**
-   * Begins anew with this image.
+   * Starts a new conversation about this image.
    *
-   * @throws ImageError when it cannot be read or the model cannot be run on it; the conversation before it stays.
+   * @throws ImageError when it cannot be read or the model cannot be run on it; the old conversation stays.
    */
   async showImage(path: string): Promise<void> {
     try {
@@ -58,14 +58,14 @@ export class ChatTalk {
     this.#toldOfForgetting = false;
   }
 
-  /** Begins anew with the same image. */
+  /** Starts a new conversation about the same image. */
   async reset(): Promise<void> {
     await this.#session.forgetTurns();
     this.#toldOfForgetting = false;
   }
 
   /**
-   * @param onText hears of the answer while it is written
+   * @param onText gets the pieces of the answer while it is written
    * @param signal ends the answer early
    * @throws ImageError when there is no answer.
    */
@@ -94,10 +94,10 @@ export class ChatTalk {
     if (forgottenTurns > 0 && !this.#toldOfForgetting) {
       this.#toldOfForgetting = true;
       this.#terminal.say(
-        'the conversation has become longer than the model can read; from here on it forgets the oldest questions. The image stays.',
+        'the conversation is now longer than the model can read. From here on, the model forgets the oldest questions, but not the image.',
       );
     }
-    // Quoted, because a space at its end matters and could not be seen.
+    // In quotes, because a space at its end matters and would not be visible.
     if (this.#options.showPrompt) this.#terminal.say(`prompt ${JSON.stringify(prompt)}`);
   }
 

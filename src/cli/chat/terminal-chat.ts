@@ -1,8 +1,8 @@
 /**
- * A conversation on a terminal: questions are typed behind a prompt, answers appear while they are written.
+ * A conversation on a terminal: the user types questions at a prompt, and answers appear while they are written.
  *
- * Ctrl-C is a key here, not a signal: it stops an answer, and at the prompt it has to be pressed twice to leave. Ctrl-D ends the typing: what
- * was asked by then is answered, and from then on Ctrl-C is the signal.
+ * Ctrl-C is a key here, not a signal: it stops an answer, and at the prompt it leaves when pressed twice. Ctrl-D ends the input: questions
+ * that were typed before are still answered, and from then on Ctrl-C is a signal.
  */
 import { createInterface, type Interface } from 'node:readline';
 import { ImageError, OutputError, UsageError } from '../../errors.ts';
@@ -17,11 +17,11 @@ export type ChatScreen = {
   /** Keys as they are pressed. */
   input: NodeJS.ReadableStream;
   output: NodeJS.WritableStream;
-  /** Where messages go that are no answers. */
+  /** Where messages go that are not answers. */
   messages: Pick<Terminal, 'say' | 'trace'>;
   /** Whether an error is followed by its stack trace. */
   debug: boolean;
-  /** Ends the process without waiting for the model: it is busy, and the user does not want to wait. */
+  /** Ends the process without waiting for the model, which is busy. */
   leaveAtOnce: () => void;
 };
 
@@ -45,7 +45,7 @@ export class TerminalChat {
    * Talks until the user leaves or `signal` is aborted.
    *
    * @returns the exit code
-   * @throws what keeps the model from going on; the signal's reason when aborted.
+   * @throws the error that keeps the model from continuing; the signal's reason when aborted.
    */
   async run(signal: AbortSignal): Promise<number> {
     const { input, output } = this.#screen;
@@ -74,7 +74,7 @@ export class TerminalChat {
     return this.#exitCode;
   }
 
-  /** Does what a line asks for. Returns whether the conversation goes on. */
+  /** Does what a line asks for. Returns whether the conversation continues. */
   async #handle(line: string): Promise<boolean> {
     this.#isLeaving = false;
     const typed = readChatInput(line);
@@ -85,7 +85,7 @@ export class TerminalChat {
           break;
         case 'image':
           await this.#talk.showImage(typed.path);
-          this.#screen.messages.say(`now about ${typed.path}`);
+          this.#screen.messages.say(`now talking about ${typed.path}`);
           break;
         case 'save':
           await saveTranscript(typed.path, this.#records);
@@ -94,7 +94,7 @@ export class TerminalChat {
         case 'reset':
           await this.#talk.reset();
           this.#records = [];
-          this.#screen.messages.say('begun anew');
+          this.#screen.messages.say('started a new conversation');
           break;
         case 'mistake':
           this.#screen.messages.say(typed.message);
@@ -107,7 +107,7 @@ export class TerminalChat {
         case 'nothing':
       }
     } catch (error) {
-      // A question, an image or a file may fail and the conversation goes on; without its model it cannot.
+      // The conversation continues when a question, an image or a file fails. Without its model it cannot.
       const isHarmless = error instanceof ImageError || error instanceof UsageError || error instanceof OutputError;
       if (!isHarmless) throw error;
       this.#screen.messages.say(error.message);
@@ -149,7 +149,7 @@ export class TerminalChat {
       }
       this.#answering.abort();
     } else if (keys.line !== '') {
-      // As shells do: what was typed is given up.
+      // As in shells: discard what was typed.
       keys.write(null, { ctrl: true, name: 'e' });
       this.#screen.output.write('^C\n');
       keys.write(null, { ctrl: true, name: 'u' });
@@ -160,7 +160,7 @@ export class TerminalChat {
       this.#screen.messages.say('interrupted.');
     } else {
       this.#isLeaving = true;
-      this.#screen.output.write('\n(Ctrl-C once more leaves, and so does Ctrl-D)\n');
+      this.#screen.output.write('\n(press Ctrl-C again or Ctrl-D to leave)\n');
       keys.prompt();
     }
   }

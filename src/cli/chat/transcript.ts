@@ -1,4 +1,4 @@
-/** What was said so far, to be saved: as JSON Lines, or as text for people. */
+/** Saves the conversation so far, as JSON Lines or as text for people. */
 import { extname } from 'node:path';
 import { UsageError } from '../../errors.ts';
 import { FileDestination } from '../../output/destination.ts';
@@ -12,9 +12,9 @@ const FORMATS: Readonly<Record<string, (records: readonly ChatRecord[]) => strin
 };
 
 /**
- * Writes a file that was not there before.
+ * Writes a new file.
  *
- * @throws UsageError when the ending says neither format, or there is nothing to save.
+ * @throws UsageError when the ending names neither format, or there is nothing to save.
  * @throws OutputError when the file exists or cannot be written.
  */
 export async function saveTranscript(path: string, records: readonly ChatRecord[]): Promise<void> {
@@ -22,7 +22,7 @@ export async function saveTranscript(path: string, records: readonly ChatRecord[
   if (format === undefined) {
     throw new UsageError(`${path}: the ending does not say how to save the conversation. Use .txt or .jsonl.`);
   }
-  if (records.length === 0) throw new UsageError('nothing has been said that could be saved.');
+  if (records.length === 0) throw new UsageError('there is nothing to save yet. Ask a question first.');
   const destination = new FileDestination(path);
   await destination.open();
   try {
@@ -32,7 +32,7 @@ export async function saveTranscript(path: string, records: readonly ChatRecord[
   }
 }
 
-/** A heading for each image, then questions and answers, as they stood on the screen. */
+/** A heading for each image, then questions and answers, as on the screen. */
 function asText(records: readonly ChatRecord[]): string {
   let image: string | undefined;
   const blocks: string[] = [];
@@ -45,7 +45,7 @@ function asText(records: readonly ChatRecord[]): string {
   return blocks.join('\n');
 }
 
-/** Text of a model, of which only line ends may drive a terminal. */
+/** Text of a model for a terminal. Of its control characters only line ends are kept. */
 export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n');
 }

@@ -1,4 +1,4 @@
-/** How far a download is: on the last line of a terminal, elsewhere as a line now and then, or not at all. */
+/** The progress of a download: on the last line of a terminal, elsewhere as a line from time to time. */
 import type { WriteStream } from 'node:tty';
 import type { DownloadObserver } from '../../store/download/download.ts';
 import { ByteProgress } from '../terminal/byte-progress.ts';
@@ -11,7 +11,7 @@ export class DownloadProgress implements DownloadObserver {
   readonly #bytes: ByteProgress;
   #file = '';
 
-  /** @param stream What `terminal` writes to. `now` is a clock in milliseconds. */
+  /** @param stream the stream that `terminal` writes to. `now` is a clock in milliseconds. */
   constructor(terminal: Terminal, stream: WriteStream, now?: () => number) {
     this.#terminal = terminal;
     const describe = (...standing: Parameters<typeof describeDownload>): string =>
@@ -25,7 +25,7 @@ export class DownloadProgress implements DownloadObserver {
 
   start(name: string, present: number, total: number): void {
     this.#file = name;
-    if (present > 0) this.note(`${name}: going on at ${formatBytes(present)} of ${formatBytes(total)}`);
+    if (present > 0) this.note(`${name}: continuing at ${formatBytes(present)} of ${formatBytes(total)}`);
   }
 
   advance(bytes: number): void {
@@ -36,7 +36,7 @@ export class DownloadProgress implements DownloadObserver {
     this.#terminal.say(text);
   }
 
-  /** Takes the line off the screen for good. */
+  /** Removes the line from the screen at the end. */
   stop(): void {
     this.#bytes.stop();
   }

@@ -1,6 +1,6 @@
 /**
- * Fetches the parts of a published model. What can be refused is refused in the order of its cost: repositories that are not there or not
- * open, configs of other architectures, the room on the disk; then come the files, the small parts before the large ones.
+ * Downloads the parts of a published model. Problems are found as early as possible, cheap checks first: repositories that are missing or
+ * closed, configs of other architectures, the space on the disk. Then come the files, small parts before large ones.
  */
 import { DownloadError } from '../../errors.ts';
 import type { ObjectReader } from '../../pack/object-reader.ts';
@@ -12,36 +12,30 @@ import type { HubSettings } from '../../store/hub/hub-settings.ts';
 import type { ModelSource } from '../../store/known-models.ts';
 import { formatBytes } from '../terminal/byte-size.ts';
 
-/** The models whose config.json says that this program can import them, with the language models inside. */
-const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
-  'blip-2': ['opt', 't5'],
-  instructblip: ['t5', 'llama'],
-};
-
-/** A source that is known to be there, and the way to get it. */
+/** A source that is known to exist, and how to get it. */
 type Part = {
-  /** About how much is to be fetched; infinite where nobody knows. */
+  /** Approximate size of the download; infinite if unknown. */
   bytes: number;
-  /** Where the download is kept, if others may want it too. */
+  /** Where the download is kept, if other programs may use it too. */
   kept: string | undefined;
   fetch: () => Promise<string[]>;
 };
 
-/** What the parts of one model have in common. */
+/** What is the same for all parts of one model. */
 type Circumstances = {
-  /** False where the repository may hold anything. */
+  /** False if the repository may contain anything. */
   isKnown: boolean;
   settings: HubSettings;
-  /** Is given a line for each thing that was done. */
+  /** Gets a line for each step that was done. */
   say: (text: string) => void;
   means: DownloadMeans;
 };
 
 /**
- * Sees to it that every source is on this disk.
+ * Makes sure that every source is on this disk.
  *
  * @returns paths of files and folders, in the order of the sources.
- * @throws DownloadError when a part cannot be fetched or is of another architecture; the signal's reason.
+ * @throws DownloadError when a part cannot be downloaded or is of another architecture; the signal's reason when aborted.
  */
 export async function fetchSources(sources: readonly ModelSource[], circumstances: Circumstances): Promise<string[]> {
   const parts: Part[] = [];
@@ -53,7 +47,7 @@ export async function fetchSources(sources: readonly ModelSource[], circumstance
   const paths = new Map<Part, string[]>();
   for (const part of parts.toSorted((a, b) => a.bytes - b.bytes)) paths.set(part, await part.fetch());
   for (const folder of new Set(parts.flatMap(({ kept }) => kept ?? []))) {
-    circumstances.say(`the download stays in ${folder}; it is not needed once the model is imported`);
+    circumstances.say(`the downloaded files stay in ${folder}; they are not needed after the import`);
   }
   return parts.flatMap((part) => paths.get(part) ?? []);
 }
@@ -62,7 +56,7 @@ function atAddress(source: Extract<ModelSource, { kind: 'address' }>, { settings
   const { url, name, bytes = Infinity } = source;
   const fetch = async (): Promise<string[]> => {
     const path = await fetchPlainFile(url, { name, offline: settings.offline }, means);
-    say(`${name} is here: ${path}`);
+    say(`${name} is in ${path}`);
     return [path];
   };
   return { bytes, kept: undefined, fetch };
@@ -77,7 +71,7 @@ async function inRepository(
   const { bytes = Infinity } = source;
   say(`${name} at ${revision} is ${commit.slice(0, 12)}${settings.offline ? ' in the cache' : ''}`);
   const onFile = ({ path, bytes: size = 0, checksum }: HubFile): void =>
-    say(`fetched ${path} (${formatBytes(size)}, ${checksum?.kind ?? 'no checksum'} as published)`);
+    say(`downloaded ${path} (${formatBytes(size)}, ${checksum?.kind ?? 'no checksum'} as published)`);
   if (source.kind === 'files') {
     const { files } = source;
     const fetch = async (): Promise<string[]> => {
@@ -86,14 +80,12 @@ async function inRepository(
     };
     return { bytes, kept: cacheFolder, fetch };
   }
-  // The hub lists a repository to all, and tells only with the first file that its terms must be accepted.
+  // The hub lists a repository for everybody. Only the first file shows that its terms must be accepted.
   await repository.fetch(['config.json'], onFile);
-  if (!isKnown) requireArchitecture(await repository.json('config.json'), name);
+  if (!isKnown) await requireArchitecture(await repository.json('config.json'), name);
   const onPlan = (files: readonly string[]): void => {
     const total = files.reduce((sum, file) => sum + (repository.files.get(file)?.bytes ?? 0), 0);
-    say(
-      `the checkpoint of ${name} has ${files.length} files${total === 0 ? '' : ` of together ${formatBytes(total)}`}`,
-    );
+    say(`the checkpoint of ${name} has ${files.length} files${total === 0 ? '' : `, ${formatBytes(total)} in total`}`);
   };
   const fetch = async (): Promise<string[]> => [
     await fetchCheckpoint(repository, { format: source.format, onPlan, onFile }),
@@ -101,18 +93,13 @@ async function inRepository(
   return { bytes, kept: cacheFolder, fetch };
 }
 
-/** @throws DownloadError for a model that cannot be imported anyway. */
-function requireArchitecture(config: ObjectReader, repository: string): void {
-  const type = config.has('model_type') ? config.string('model_type') : 'no model_type';
-  const text = config.objectOrEmpty('text_config');
-  const textType = text.has('model_type') ? text.string('model_type') : undefined;
-  const languages = Object.hasOwn(ARCHITECTURES, type) ? ARCHITECTURES[type] : undefined;
-  if (languages !== undefined && (textType === undefined || languages.includes(textType))) return;
-  const known = Object.entries(ARCHITECTURES).map(([name, names]) => `${name} (with ${names.join(' or ')})`);
-  const found = textType === undefined ? type : `${type} with ${textType}`;
+/** @throws DownloadError for a model that cannot be imported. */
+async function requireArchitecture(config: ObjectReader, repository: string): Promise<void> {
+  const { describeConfig, familyOfConfig, knownWholeModels } = await import('../../importer/families/whole-models.ts');
+  if (familyOfConfig(config) !== undefined) return;
   throw new DownloadError(
     repository,
     'wrong-content',
-    `config.json describes ${found}, but this version imports ${known.join(' and ')}. The weights were not fetched.`,
+    `config.json describes ${describeConfig(config)}, but this version only imports ${knownWholeModels()}. The weights were not downloaded.`,
   );
 }

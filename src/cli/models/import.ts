@@ -1,4 +1,5 @@
-/** `minigpt models import`: shows what was found, streams the weights into a new pack, and leaves nothing behind when it fails. */
+/** `minigpt models import`: shows what was found and writes the weights into a new pack. If it fails, it leaves no files behind. */
+import { rmSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { basename } from 'node:path';
 import { CheckpointError, OutputError, PackError } from '../../errors.ts';
@@ -30,8 +31,10 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
   const interruption = new Interruption();
   const progress = new ByteProgress(terminal, process.stderr, describeImport);
   const began = performance.now();
+  let unfinished: string | undefined;
   try {
-    const directory = await installPack(flags.as, async (temporaryDirectory) => {
+    const importing = installPack(flags.as, async (temporaryDirectory) => {
+      unfinished = temporaryDirectory;
       await importCheckpoint(temporaryDirectory, {
         sources,
         id: flags.as,
@@ -61,13 +64,16 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
         onBytes: (bytes) => progress.advance(bytes),
       });
     });
+    const directory = await interruption.orLeave(importing);
     progress.stop();
     terminal.say(`imported as ${flags.as} in ${formatDuration((performance.now() - began) / 1000)}: ${directory}`);
   } catch (error) {
     const { interrupted } = interruption;
     if (interrupted === undefined) throw error;
     progress.stop();
-    terminal.say(`${interrupted.word}; nothing was left behind`);
+    // An import that is stuck, in a file that never opens for example, does not come to it.
+    if (unfinished !== undefined) rmSync(unfinished, { recursive: true, force: true, maxRetries: 3 });
+    terminal.say(`${interrupted.word}; no files were left behind`);
     process.exitCode = interrupted.exitCode;
   } finally {
     progress.stop();
@@ -76,9 +82,9 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
 }
 
 /**
- * A model whose answers cannot end, or whose prompts cannot be written, is refused before its weights are read, which may take minutes.
+ * Refuses a model whose answers cannot end, or whose prompts cannot be tokenized. Reading the weights may take minutes, so this comes first.
  *
- * @throws CheckpointError when the tokenizer is not one for the model's family.
+ * @throws CheckpointError when the tokenizer does not fit the model's family.
  */
 async function requireTexts(
   declaration: ModelDeclaration,
@@ -104,9 +110,9 @@ function describeImport(done: number, planned: number, seconds: number): string 
 }
 
 /**
- * Asks whether the pack fits on the disk, before hours of work.
+ * Checks that the pack fits on the disk, before hours of work.
  *
- * @param measure stands in for the disk in tests
+ * @param measure replaces the disk in tests
  * @throws OutputError when `needed` bytes do not fit below `folder`.
  */
 export async function requireRoom(folder: string, needed: number, measure = freeBytes): Promise<void> {
@@ -114,6 +120,6 @@ export async function requireRoom(folder: string, needed: number, measure = free
   if (free === undefined || free >= needed) return;
   throw new OutputError(
     folder,
-    `the pack needs ${formatBytes(needed)}, and ${formatBytes(free)} are free. Make room, or choose another disk with MINIGPT_HOME.`,
+    `the pack needs ${formatBytes(needed)}, but only ${formatBytes(free)} are free. Free some space, or choose another disk with MINIGPT_HOME.`,
   );
 }

@@ -1,4 +1,4 @@
-/** `minigpt models list` and `show`: what is here, from model.json alone, and what could be fetched; nothing is loaded. */
+/** `minigpt models list` and `show`: packs on this computer, and models that can be downloaded. Only model.json is read, no weights. */
 import { downloadBytes, listKnownModels } from '../../store/known-models.ts';
 import { listPacks, resolvePack } from '../../store/packs.ts';
 import { formatBytes } from '../terminal/byte-size.ts';
@@ -8,7 +8,7 @@ import { loadPromptFamily } from '../../prompt/prompt-family.ts';
 import { describeSettings } from '../options/preset.ts';
 import { formatTable } from '../terminal/text-table.ts';
 
-/** Prints one line per pack, embedded ones included. A damaged pack is listed with what is wrong. */
+/** Prints one line per pack, the embedded one included. A damaged pack is listed with what is wrong. */
 export async function listModels(): Promise<void> {
   const rows = (await listPacks()).map(({ id, pack, bytes, embedded, directory, error }) => [
     printable(id),
@@ -20,7 +20,7 @@ export async function listModels(): Promise<void> {
   process.stdout.write(formatTable(['id', 'family', 'stored as', 'size', 'where'], rows));
 }
 
-/** Prints one line per published model that `models pull` knows by an id; nobody is asked. */
+/** Prints one line per published model that `models pull` knows by an id. Works without a network. */
 export async function listAvailableModels(): Promise<void> {
   const here = new Set((await listPacks()).map(({ id }) => id));
   const rows = (await listKnownModels()).map((model) => {
@@ -31,7 +31,7 @@ export async function listAvailableModels(): Promise<void> {
   process.stdout.write(formatTable(['id', 'family', 'download', 'here', 'licence'], rows));
 }
 
-/** What each precision means for the arithmetic. */
+/** How each precision is stored and computed. */
 const ARITHMETIC: Readonly<Record<Precision, string>> = {
   fp32: 'fp32',
   fp16: 'fp16 on disk, computed in fp32',
@@ -40,7 +40,7 @@ const ARITHMETIC: Readonly<Record<Precision, string>> = {
   int4: 'int4: linear layers of the language model in blocks of 4 bits, others in int8; the rest in fp32',
 };
 
-/** The presets of a pack, one a line, with their settings for its language model. */
+/** The presets of a pack, one per line, with their settings for its language model. */
 async function presetFacts({ promptFamily, language }: ModelDeclaration): Promise<[string, string][]> {
   if (promptFamily === undefined || language === undefined) return [];
   const { presets } = await loadPromptFamily(promptFamily);
@@ -50,7 +50,7 @@ async function presetFacts({ promptFamily, language }: ModelDeclaration): Promis
   ]);
 }
 
-/** Prints what a pack says of itself. */
+/** Prints the details of a pack. */
 export async function showModel(id: string): Promise<void> {
   const { declaration, directory, digest } = await resolvePack(id);
   const { image, language } = declaration;

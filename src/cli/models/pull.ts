@@ -1,7 +1,7 @@
 /**
- * `minigpt models pull`: fetches a published model into the hub cache and imports it from there.
+ * `minigpt models pull`: downloads a published model into the hub cache and imports it from there.
  *
- * The download is kept, so that the same model can be imported again, in another precision or after an update.
+ * The downloaded files are kept, so that the model can be imported again, in another precision or after an update.
  */
 import { UsageError } from '../../errors.ts';
 import type { Family, Precision } from '../../pack/model-declaration.ts';
@@ -26,7 +26,7 @@ export type ImportPack = (
   flags: { as: string; precision: Precision; family?: Family },
 ) => Promise<void>;
 
-/** What is to be pulled. `family` is undefined where the checkpoint itself must tell. */
+/** What to pull. `family` is undefined if it must be recognised from the checkpoint. */
 type Order = {
   id: string;
   family: Family | undefined;
@@ -34,7 +34,7 @@ type Order = {
   sources: readonly ModelSource[];
 };
 
-/** Pulls the model that `name` stands for: an id of ours or a repository of the hub. */
+/** Pulls the model that `name` stands for: a known id or a repository of the hub. */
 export async function pullModel(name: string, flags: PullFlags, importPack: ImportPack): Promise<void> {
   const terminal = new Terminal(process.stderr);
   const order = await findOrder(name, flags);
@@ -45,17 +45,18 @@ export async function pullModel(name: string, flags: PullFlags, importPack: Impo
   try {
     for (const line of order.introduction) terminal.say(line);
     const settings = await readHubSettings();
-    paths = await fetchSources(order.sources, {
+    const fetching = fetchSources(order.sources, {
       isKnown: order.family !== undefined,
       settings,
       say: (text) => terminal.say(text),
       means: { http: clientOf(settings), wait: waitInRealTime, observer: progress, signal: interruption.signal },
     });
+    paths = await interruption.orLeave(fetching);
   } catch (error) {
     const { interrupted } = interruption;
     if (interrupted === undefined) throw error;
     progress.stop();
-    terminal.say(`${interrupted.word}; what was fetched is kept, and the same command goes on from there`);
+    terminal.say(`${interrupted.word}; downloaded data is kept, and the same command continues from there`);
     process.exitCode = interrupted.exitCode;
     return;
   } finally {
@@ -86,11 +87,11 @@ async function findOrder(name: string, flags: PullFlags): Promise<Order> {
     };
     order = { id: name.split('/')[1] ?? name, family: undefined, introduction: [], sources: [source] };
   } else if (flags.as === undefined && (await listPacks()).some(({ id }) => id === name)) {
-    // Nothing can be fetched, but what is asked for is there.
+    // There is nothing to download, but a pack of this id is here.
     order = { id: name, family: undefined, introduction: [], sources: [] };
   } else {
     throw new UsageError(
-      `there is no published model known as "${name}". "minigpt models list --available" shows the known ones; any other is named by its repository on the hub, as org/name.`,
+      `there is no published model with the id "${name}". "minigpt models list --available" lists the known ids. For any other model, give its repository on the hub as org/name.`,
     );
   }
   if (flags.as !== undefined) order = { ...order, id: flags.as };
@@ -101,32 +102,34 @@ async function findOrder(name: string, flags: PullFlags): Promise<Order> {
 function atRevision(order: Order, revision: string): Order {
   const [source, ...others] = order.sources.filter(({ kind }) => kind !== 'address');
   if (source === undefined || others.length > 0) {
-    throw new UsageError('--revision is for a model from one repository; this one is made from several, or from none.');
+    throw new UsageError(
+      '--revision only works for a model from a single repository. This model comes from several, or from none.',
+    );
   }
   return { ...order, sources: order.sources.map((other) => (other === source ? { ...source, revision } : other)) };
 }
 
-/** Says so where the pack is there already. One of the program is no reason not to fetch another of its id. */
+/** Whether the pack is here already; if so, says it. An embedded pack does not keep the user from downloading one with the same id. */
 async function isHere({ id, sources }: Order, flags: PullFlags, terminal: Terminal): Promise<boolean> {
   const listed = (await listPacks()).find((pack) => pack.id === id);
   if (listed === undefined || (listed.embedded && sources.length > 0)) return false;
   const { pack, directory, error, embedded } = listed;
-  if (pack === undefined) throw new UsageError(`${error ?? directory} It can be removed with: minigpt models rm ${id}`);
+  if (pack === undefined) throw new UsageError(`${error ?? directory} Remove it with: minigpt models rm ${id}`);
   if (embedded) {
-    terminal.say(`${id} is part of minigpt: there is nothing to fetch`);
+    terminal.say(`${id} is part of minigpt, so there is nothing to download`);
     return true;
   }
   const { precision } = pack.declaration;
   if (flags.precision !== undefined && flags.precision !== precision) {
     throw new UsageError(
-      `${id} is here already, stored as ${precision}. To have it as ${flags.precision} too, give that one another id with --as.`,
+      `${id} is already here, stored as ${precision}. To get it as ${flags.precision} too, give the new pack another id with --as.`,
     );
   }
-  terminal.say(`${id} is here already, stored as ${precision}: ${directory}`);
+  terminal.say(`${id} is already here, stored as ${precision}: ${directory}`);
   return true;
 }
 
-/** The token goes to the hub that was asked for, and nowhere else. */
+/** The access token is sent to the chosen hub, and nowhere else. */
 function clientOf({ endpoint, token }: HubSettings): HttpClient {
   const { origin } = new URL(endpoint);
   return new HttpClient({

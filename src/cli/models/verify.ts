@@ -1,4 +1,4 @@
-/** `minigpt models verify`: checksums of a pack's files, or its numbers against a reference's. */
+/** `minigpt models verify`: checks the files of a pack, or compares its numbers with those of a reference. */
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -15,14 +15,14 @@ import { formatTable } from '../terminal/text-table.ts';
 /** As typed. */
 export type VerifyFlags = { golden?: string; atol?: number; threads?: number };
 
-/** Differing cases that are shown in full; the rest are counted. */
+/** How many cases that differ are shown in full; the others are counted. */
 const SHOWN_CASES = 5;
 
-/** Checks a pack; the process ends with 1 when something is not as it should be. */
+/** Checks a pack. The exit code is 1 if anything differs. */
 export async function verifyModel(id: string, flags: VerifyFlags): Promise<void> {
   const pack = await resolvePack(id);
   if (flags.golden === undefined && flags.atol !== undefined) {
-    throw new UsageError('--atol is a tolerance for --golden; add --golden DIR.');
+    throw new UsageError('--atol has no effect without --golden. Add --golden DIR, or leave it out.');
   }
   const ok = flags.golden === undefined ? await verifyChecksums(pack) : await verifyGolden(pack, flags.golden, flags);
   if (!ok) process.exitCode = EXIT.someFailed;
@@ -39,7 +39,7 @@ async function verifyChecksums(pack: Pack): Promise<boolean> {
   process.stdout.write(formatTable(['file', 'size', 'sha256'], rows));
   process.stdout.write(
     failed === 0
-      ? `\n${pack.declaration.id}: every file is as it was made.\n`
+      ? `\n${pack.declaration.id}: all files are unchanged.\n`
       : `\n${pack.declaration.id}: ${failed} of ${checks.length} files differ. Import the model again.\n`,
   );
   return failed === 0;
@@ -73,7 +73,7 @@ async function verifyGolden(pack: Pack, directory: string, flags: VerifyFlags): 
     });
     if (golden.family !== pack.declaration.family) {
       throw new UsageError(
-        `${path}: the record is of ${golden.family}, but ${pack.declaration.id} is ${pack.declaration.family}.`,
+        `${path}: this record is for the family ${golden.family}, but ${pack.declaration.id} is of the family ${pack.declaration.family}.`,
       );
     }
     const report = await checkGolden(pack, golden, { threads: flags.threads ?? availableParallelism() }, flags.atol);
@@ -109,12 +109,12 @@ function printReport(report: GoldenReport): boolean {
   }
   if (different.length > SHOWN_CASES) process.stdout.write(`  and ${different.length - SHOWN_CASES} more\n`);
   for (const [options, cases] of report.notRun) {
-    process.stdout.write(`not run: ${cases} cases with ${options}, which this version cannot decode with\n`);
+    process.stdout.write(`not run: ${cases} cases with ${options}, because this version does not support it\n`);
   }
   return report.stages.every((stage) => stage.ok) && different.length === 0;
 }
 
-/** Each difference once, although several ways of running may show it. */
+/** Each difference once, although several runs may show it. */
 function distinct(checks: readonly CaseCheck[]): CaseCheck[] {
   const keyed = new Map(checks.map((check) => [JSON.stringify(check), check]));
   return [...keyed.values()];

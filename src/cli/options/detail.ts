@@ -1,6 +1,7 @@
-/** `caption --detail`: a detailed description, in the way of the model's prompt family. */
+/** `caption --detail`: a detailed description. How the model is asked for it depends on its prompt family. */
 import { Option, type Command } from 'commander';
 import { UsageError } from '../../errors.ts';
+import { GROUP } from '../help/groups.ts';
 import type { DetailTask } from '../../pipeline/settings.ts';
 import type { PromptFamily } from '../../prompt/prompt-family.ts';
 
@@ -9,24 +10,28 @@ export type DetailOptions = { detail?: boolean; allWordings?: boolean; preset?: 
 
 export function addDetailOptions(command: Command): Command {
   return command
+    .optionsGroup(GROUP.captions)
     .addOption(
       new Option(
         '--detail',
-        'describe in detail; a model that takes instructions is told so, and asked to go on where it wrote fewer than 80 tokens, ' +
-          'another is decoded for long captions; repetition and a trailing fragment are taken off',
+        'describe in detail. A model that takes instructions is asked for detail, and asked to continue if it wrote fewer than 80 tokens. ' +
+          'With any other model, decoding favours long captions. Repetitions and an unfinished end are removed.',
       ).conflicts('prompt'),
     )
-    .option('--all-wordings', 'with --detail: a description for each wording of the instruction, not one by --seed');
+    .option(
+      '--all-wordings',
+      'with --detail: write one description for each wording of the instruction; without it, --seed selects one wording',
+    );
 }
 
-/** What `--detail` comes to for a model, with the preset that it stands for, if any. */
+/** What `--detail` means for a model. `preset` is the one that it stands for, if any. */
 export type ChosenDetail = { detail: DetailTask; preset: string | undefined };
 
 /**
- * Undefined where no detail is asked for.
+ * What the options ask for; undefined without `--detail`.
  *
  * @param id of the model, for messages
- * @throws UsageError when the model cannot be asked, or another option says otherwise.
+ * @throws UsageError when the model cannot describe in detail, or another option contradicts.
  */
 export function chooseDetail(
   options: DetailOptions,
@@ -35,21 +40,22 @@ export function chooseDetail(
 ): ChosenDetail | undefined {
   const { detail = false, allWordings = false, seed = 0 } = options;
   if (!detail) {
-    if (allWordings) throw new UsageError('--all-wordings is for --detail. Add it, or leave this one out.');
+    if (allWordings)
+      throw new UsageError('--all-wordings has no effect without --detail. Add --detail, or leave --all-wordings out.');
     return undefined;
   }
   if (family === undefined) {
     throw new UsageError(
-      `--detail: the model ${id} writes short captions alone. Choose a model with a language model.`,
+      `--detail: the model ${id} only writes short captions. Choose a model that has a language model.`,
     );
   }
   if (family.kind === 'preset') {
     if (allWordings) {
-      throw new UsageError(`--all-wordings: the model ${id} takes no instruction. Leave the option out.`);
+      throw new UsageError(`--all-wordings: the model ${id} takes no instructions. Leave the option out.`);
     }
     if (options.preset !== undefined) {
       throw new UsageError(
-        `--preset ${options.preset}: for the model ${id}, --detail stands for the preset ${family.preset}. Choose one.`,
+        `--preset ${options.preset}: for the model ${id}, --detail already means the preset ${family.preset}. Choose one of the two.`,
       );
     }
     return { detail: { instructions: [], goOn: undefined }, preset: family.preset };
@@ -57,7 +63,7 @@ export function chooseDetail(
   const { prompt } = presets.find(({ name }) => name === options.preset)?.settingsFor(undefined) ?? {};
   if (prompt !== undefined) {
     throw new UsageError(
-      `--preset ${options.preset} has the prompt ${JSON.stringify(prompt)}, --detail another. Choose one.`,
+      `--preset ${options.preset} and --detail have different prompts; that of the preset is ${JSON.stringify(prompt)}. Choose one of the two.`,
     );
   }
   const { instructions, goOn } = family;

@@ -1,10 +1,12 @@
-/** The options that say which images: shared by every command that reads images. */
-import { readFile } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
+/** The options that choose the images. Every command that reads folders of images has them. */
+import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
-import { UsageError, systemErrorCode } from '../../errors.ts';
+import { UsageError } from '../../errors.ts';
 import { DEFAULT_DECODE_SECONDS } from '../../images/decode-seconds.ts';
 import type { Discovery } from '../../images/discover.ts';
+import { GROUP } from '../help/groups.ts';
+import { restoreBytes } from './argument-bytes.ts';
+import { readList } from './list-source.ts';
 import { decimalNumber, wholeNumber } from './numbers.ts';
 
 /** As typed. */
@@ -23,67 +25,74 @@ export const DEFAULT_MAX_PIXELS = 16_383 ** 2;
 
 export function addInputOptions(command: Command): Command {
   command
-    .argument('[paths...]', 'images, folders of images, or quoted glob patterns')
-    .option('--files-from <file>', 'read more paths from a file, one per line ("-": standard input)')
-    .option('-0, --null', 'the paths in --files-from end with NUL instead of a newline')
-    .option('--no-recursive', 'leave out the folders inside folders')
-    .option('--exclude <glob>', 'leave out what matches; may be repeated', collect);
+    .argument('[paths...]', 'image files, folders of images, or glob patterns in quotes')
+    .optionsGroup(GROUP.images)
+    .option('--files-from <file>', 'read more paths from this file, one per line; "-" reads standard input')
+    .option('-0, --null', 'with --files-from: each path ends with a NUL character instead of a newline')
+    .option('--no-recursive', 'do not look into subfolders')
+    .option('--exclude <glob>', 'skip files and folders that match this pattern; may be repeated', collect);
   return addDecodingLimits(command);
 }
 
 /** What one image may take, also where the command takes one image only. */
 export function addDecodingLimits(command: Command): Command {
   return command
-    .option('--max-pixels <n>', 'refuse larger images before decoding them', wholeNumber(1), DEFAULT_MAX_PIXELS)
+    .option(
+      '--max-pixels <n>',
+      'refuse to decode an image with more pixels than this',
+      wholeNumber(1),
+      DEFAULT_MAX_PIXELS,
+    )
     .option(
       '--decode-timeout <seconds>',
-      'give up an image whose decoding takes more computing time',
+      'give up an image if decoding it takes more computing time than this',
       decimalNumber('above 0, and at most 86400', (number) => number > 0 && number <= 86_400),
       DEFAULT_DECODE_SECONDS,
     );
 }
 
-/** Collects the values of an option that may be repeated, one value each time, so that it never swallows a path. */
+/** Collects the values of an option that may be repeated. It takes one value each time, so that it never takes a path. */
 export function collect(value: string, previous: string[] = []): string[] {
   return [...previous, value];
 }
 
 /**
- * The images the user means.
+ * The images that the user asked for.
  *
- * @throws UsageError when none is named, a list cannot be read, or nothing matches.
+ * @throws UsageError when none is named, a list cannot be read, or nothing matches; the reason of `signal` when it is aborted.
  */
 export async function findImages(
   paths: readonly string[],
   options: InputOptions,
-  stdin: NodeJS.ReadableStream,
+  stdin: Readable,
+  signal?: AbortSignal,
 ): Promise<Discovery> {
   const { filesFrom, null: nulSeparated = false, recursive, exclude = [] } = options;
   if (nulSeparated && filesFrom === undefined) {
-    throw new UsageError('--null says how the list of --files-from is written, but there is no --files-from.');
+    throw new UsageError(
+      '--null describes the list in --files-from, but there is no --files-from. Add it, or leave out --null.',
+    );
   }
   if (paths.length === 0 && filesFrom === undefined) {
-    throw new UsageError('no images given. Name images or folders, or give a list with --files-from.');
+    throw new UsageError('no images given. Name image files or folders, or give a list with --files-from.');
   }
-  const [{ discoverImages }, { splitFileList }] = await Promise.all([
+  const [{ discoverImages }, { readFileList }] = await Promise.all([
     import('../../images/discover.ts'),
     import('../../images/file-list.ts'),
   ]);
-  const listed = filesFrom === undefined ? [] : splitFileList(await readList(filesFrom, stdin), nulSeparated);
-  const discovery = await discoverImages({ paths, filesFrom: listed, recursive, exclude });
+  const list =
+    filesFrom === undefined ? undefined : readFileList(await readList(filesFrom, stdin, signal), nulSeparated);
+  const discovery = await discoverImages({
+    paths: await restoreBytes(paths),
+    ...(list === undefined ? {} : { filesFrom: list }),
+    recursive,
+    exclude,
+    signal,
+  });
   if (discovery.files.length === 0) {
     const place = paths.length === 0 ? 'the list names no images' : `nothing matched in ${paths.join(', ')}`;
-    throw new UsageError(`no images found: ${place}.`);
+    const facts = [`no images found: ${place}.`, ...discovery.warnings, discovery.leftOut.sentence];
+    throw new UsageError(facts.filter((fact) => fact !== undefined).join(' '));
   }
   return discovery;
-}
-
-async function readList(path: string, stdin: NodeJS.ReadableStream): Promise<string> {
-  if (path === '-') return text(stdin);
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    const reason = systemErrorCode(error) === 'ENOENT' ? 'there is no such file' : String(error);
-    throw new UsageError(`--files-from ${path}: ${reason}.`, { cause: error });
-  }
 }

@@ -1,8 +1,9 @@
-/** The options that say which model answers, and how: shared by every command that runs one. */
+/** The options that choose the model and how it runs. */
 import { InvalidArgumentError, type Command } from 'commander';
+import { GROUP } from '../help/groups.ts';
 import { wholeNumber } from './numbers.ts';
 
-/** As typed: what is missing is decided later, by model and machine. */
+/** As typed. What is missing depends on the model and the machine, and is filled in later. */
 export type ModelChoiceOptions = {
   model?: string;
   threads?: number;
@@ -19,34 +20,31 @@ const MOST_THREADS = 512;
 const MOST_ROWS = 1024;
 
 /** The options of every command that runs a model. */
-export function addModelOption(command: Command): Command {
+export function addModelOptions(command: Command): Command {
   return command
-    .option('--model <id|path>', 'the model pack to use (default: MINIGPT_MODEL, else "nano")')
-    .option('--threads <n>', 'threads for the model (default: one per core)', wholeNumber(1, MOST_THREADS));
+    .optionsGroup(GROUP.model)
+    .option('--model <id|path>', 'id or folder of the model pack (default: the variable MINIGPT_MODEL, or nano)')
+    .option(
+      '--threads <n>',
+      'number of CPU threads for the model (default: one per core)',
+      wholeNumber(1, MOST_THREADS),
+    );
 }
 
-/** Those of a command that runs it over images. */
-export function addModelChoiceOptions(command: Command): Command {
-  return addModelOption(command).option(
+/** The same for a command that runs the model on many images. */
+export function addBatchModelOptions(command: Command): Command {
+  return addModelOptions(command).option(
     '--batch-size <n|auto>',
-    'images the model works on together; never changes an answer',
+    'number of images that the model processes together; does not change the answers',
     batchSize,
     'auto',
   );
 }
 
-/** Those of a command whose model writes. */
-export function addLengthOptions(command: Command): Command {
+export function addShowPromptOption(command: Command): Command {
   return command
-    .option('--max-new-tokens <n>', "end an answer after this many tokens (default: the model's)", wholeNumber(1))
-    .option('--min-new-tokens <n>', "do not end it before this many (default: the model's)", wholeNumber(0));
-}
-
-/** Those of a command whose model writes about images. */
-export function addModelOptions(command: Command): Command {
-  return addLengthOptions(
-    addModelChoiceOptions(command).option('--show-prompt', 'write the exact text the model reads to stderr'),
-  );
+    .optionsGroup(GROUP.general)
+    .option('--show-prompt', 'show the exact text that the model reads, on standard error');
 }
 
 function batchSize(value: string): number | 'auto' {

@@ -1,7 +1,7 @@
 /** Numbers on the command line: parsers of option values for commander. */
 import { InvalidArgumentError } from 'commander';
 
-/** A parser of option values for commander: whole numbers from `least` to `most`, in digits only. */
+/** A parser of option values for commander: whole numbers from `least` to `most`, written with digits only. */
 export function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGER): (value: string) => number {
   return (value) => {
     const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
@@ -11,7 +11,11 @@ export function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGE
   };
 }
 
-/** A parser of option values for commander: decimal numbers for which `isAllowed` holds. @param range says which, for the message */
+/**
+ * A parser of option values for commander: decimal numbers for which `isAllowed` holds.
+ *
+ * @param range describes the allowed numbers in the message
+ */
 export function decimalNumber(range: string, isAllowed: (number: number) => boolean): (value: string) => number {
   return (value) => {
     const number = /^-?(\d+(\.\d*)?|\.\d+)$/.test(value) ? Number(value) : Number.NaN;

@@ -1,14 +1,15 @@
-/** `--preset NAME`: a published setting of the model's prompt family, and how settings are told to a user. */
+/** `--preset NAME`: a published setting of the model's prompt family, and how such settings are shown to a user. */
 import { UsageError } from '../../errors.ts';
 import type { ModelDeclaration } from '../../pack/model-declaration.ts';
 import type { Preset, PresetSettings, PresetTask } from '../../prompt/preset.ts';
 
-export const PRESET_HELP = 'decode as published: a name that "models show" lists; options given besides win over it';
+export const PRESET_HELP =
+  'use published settings; "minigpt models show" lists the presets of a model, and other options override them';
 
 /**
- * The settings of the preset that was asked for; empty ones where none was.
+ * The settings of the preset that the user named, or empty settings if the user named none.
  *
- * @throws UsageError when the model has none of that name, or has it for another task: with the list of those that it has.
+ * @throws UsageError when the model has no preset of this name, or has it for another task. The message lists those that fit.
  */
 export function choosePreset(
   name: string | undefined,
@@ -21,15 +22,15 @@ export function choosePreset(
   if (preset?.tasks.includes(task) === true) return preset.settingsFor(language?.kind);
   const fitting = presets.filter(({ tasks }) => tasks.includes(task)).map((known) => known.name);
   const choice =
-    fitting.length === 0 ? `It has none for ${task}.` : `Those it has for ${task} are ${fitting.join(', ')}.`;
+    fitting.length === 0 ? `It has no presets for ${task}.` : `Its presets for ${task} are ${fitting.join(', ')}.`;
   const problem =
     preset === undefined
-      ? `the model ${id} has no preset of this name.`
+      ? `the model ${id} has no preset with this name.`
       : `this preset is for ${preset.tasks.join(' and ')}, not for ${task}.`;
   throw new UsageError(`--preset ${name}: ${problem} ${choice}`);
 }
 
-/** Settings in the words of the options that would give the same, as `5 beams, length penalty 1, at most 30 tokens`. */
+/** Settings in the words of the options that have the same effect, such as `5 beams, length penalty 1, at most 30 tokens`. */
 export function describeSettings(settings: PresetSettings): string {
   const { prompt, questionTemplate, beams, lengthPenalty, repetitionPenalty, noRepeatNgram, sampling } = settings;
   const { maxNewTokens, minNewTokens = 0 } = settings;

@@ -1,12 +1,9 @@
-/** Flags, variables, the model and the machine, turned into settings that leave nothing open. Below this file nobody sees a flag. */
+/** Turns options, environment variables, the model and the machine into complete settings. No code in lower layers sees an option. */
 import { availableParallelism } from 'node:os';
-import { rowsPerAnswer, type AnswerOptions, type LoadOptions } from '../../engine/model.ts';
 import { UsageError } from '../../errors.ts';
-import { rowsForChoices } from '../../language/forced-choices.ts';
-import { bytesPerRow } from '../../language/kv-cache-size.ts';
 import { formatOfFile, type OutputFormat } from '../../output/output-format.ts';
 import type { ModelDeclaration } from '../../pack/model-declaration.ts';
-import { recordsPerImage, type Settings, type Task } from '../../pipeline/settings.ts';
+import type { Settings, Task } from '../../pipeline/settings.ts';
 import type { PresetSettings } from '../../prompt/preset.ts';
 import type { PromptFamily } from '../../prompt/prompt-family.ts';
 import { resolveLength } from './answer-length.ts';
@@ -18,7 +15,7 @@ import type { ModelOptions } from './model.ts';
 import type { OutputOptions } from './output.ts';
 import type { ProgressChoice } from '../terminal/progress.ts';
 
-/** Everything `caption` and `ask` share, as typed, and what only one of them has. */
+/** The options of `caption` and `ask`, as typed: those that both have, and those of only one. */
 export type RunOptions = InputOptions &
   ModelOptions &
   DecodingOptions &
@@ -26,29 +23,20 @@ export type RunOptions = InputOptions &
   DetailOptions &
   Pick<ChoiceOptions, 'scores'>;
 
-/** With more rows than this a step takes longer in proportion: measured, a row of a step costs 0.36 ms among 16, 0.25 among 32 and among 48. */
-const AUTO_BATCH_SIZE = 32;
-
-/** An automatic batch keeps the cache of all rows below this. */
-const AUTO_CACHE_BYTES = 2 ** 29;
-
-/** What a prompt is taken to need when the batch is chosen, before it is tokenized. */
-const USUAL_PROMPT_TOKENS = 32;
-
-/** Each decode may hold a whole photograph in memory, and libvips uses several threads for one. */
+/** Each decoder may hold a whole photograph in memory, and libvips uses several threads for one image. */
 const MOST_DECODERS = 8;
 
-/** How many images are decoded at one time: one more than can be computed with, so that the model finds one ready. */
+/** How many images are decoded at the same time: one more than there are cores, so that the model always finds one ready. */
 export function decoderCount(): number {
   return Math.min(availableParallelism() + 1, MOST_DECODERS);
 }
 
-/** The model to use: flag, variable, default. An empty variable counts as none. */
+/** The model to use: the option, the environment variable, or the default. An empty variable counts as not set. */
 export function chooseModel(options: Pick<ModelOptions, 'model'>, env: NodeJS.ProcessEnv): string {
   return options.model ?? (env['MINIGPT_MODEL'] || 'nano');
 }
 
-/** The file to write, or undefined for standard output, which `-` stands for as it does for standard input. */
+/** The file to write, or undefined for standard output. `-` means standard output, as it means standard input elsewhere. */
 export function chooseOutput(options: OutputOptions): string | undefined {
   return options.output === '-' ? undefined : options.output;
 }
@@ -56,7 +44,7 @@ export function chooseOutput(options: OutputOptions): string | undefined {
 /**
  * The output format.
  *
- * @throws UsageError when the file's ending says nothing and no format is given.
+ * @throws UsageError when no format is given and the ending of the file does not say one.
  */
 export function chooseFormat(options: OutputOptions, stdoutIsTerminal: boolean): OutputFormat {
   const { format } = options;
@@ -73,7 +61,7 @@ export function chooseFormat(options: OutputOptions, stdoutIsTerminal: boolean):
 /**
  * How progress is shown.
  *
- * @throws UsageError when a bar is demanded where there is no terminal to draw it on.
+ * @throws UsageError when a bar is asked for and stderr is not a terminal.
  */
 export function chooseProgress(
   options: OutputOptions,
@@ -89,49 +77,10 @@ export function chooseProgress(
 }
 
 /**
- * How the model is loaded.
- *
- * @param images How many there are: a batch need not have more places than there are answers to fill them.
- */
-export function chooseLoadOptions(
-  options: ModelOptions,
-  task: Task,
-  images: number,
-  model: ModelDeclaration,
-  decoding: Pick<AnswerOptions, 'maxNewTokens' | 'search'>,
-): LoadOptions {
-  const { language, numImageTokens } = model;
-  const answers = images * recordsPerImage(task);
-  const choices = task.kind === 'ask' ? task.choices : undefined;
-  const rows = choices === undefined ? rowsPerAnswer(decoding) : rowsForChoices(choices.length);
-  const answerTokens = choices === undefined ? decoding.maxNewTokens : mostTokens(choices);
-  const rowBytes =
-    language === undefined
-      ? 0
-      : bytesPerRow({
-          layers: language.numHiddenLayers,
-          heads: language.numKeyValueHeads,
-          headDim: language.headDim,
-          maxLength: numImageTokens + USUAL_PROMPT_TOKENS + answerTokens,
-        });
-  const fitting = Math.max(Math.floor(AUTO_CACHE_BYTES / Math.max(rowBytes * rows, 1)), 1);
-  return {
-    compute: { threads: options.threads ?? availableParallelism() },
-    images,
-    batchSize: options.batchSize === 'auto' ? Math.min(AUTO_BATCH_SIZE, fitting, answers) : options.batchSize,
-  };
-}
-
-/** No token stands for less than a byte, and the end of an answer has few. */
-function mostTokens(choices: readonly string[]): number {
-  return Math.max(...choices.map((choice) => Buffer.byteLength(choice))) + 2;
-}
-
-/**
- * The settings of the run: what is typed before what the preset has, and that before what the prompt family has.
+ * The settings of the run. An option overrides the preset, and the preset overrides the prompt family.
  *
  * @param preset of the task, for the model
- * @throws UsageError when options contradict each other or the model cannot hold what they ask for.
+ * @throws UsageError when options contradict each other or the model cannot do what they ask for.
  */
 export function resolveSettings(
   task: Task,
@@ -140,7 +89,7 @@ export function resolveSettings(
   model: ModelDeclaration,
   preset: PresetSettings = {},
 ): Settings {
-  // One wording of several is chosen by the seed, which then has a use without sampling.
+  // The seed chooses one of several wordings, so it has an effect without sampling.
   const seedHasUse = task.kind === 'caption' && task.detail?.instructions.length === 1;
   const decoding = resolveDecoding(options, preset, seedHasUse);
   const usual = { ...prompts.defaults[task.kind], ...preset };

@@ -1,20 +1,24 @@
 /** A run of `match`, from the command line to the exit code. */
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { planMatching } from '../../engine/load-plan.ts';
 import { loadMatchingModel } from '../../engine/matching/load.ts';
 import type { MatchingModel } from '../../engine/matching/model.ts';
 import { MatchingTexts } from '../../engine/matching/texts.ts';
 import { systemErrorCode, UsageError } from '../../errors.ts';
-import { splitFileList } from '../../images/file-list.ts';
+import type { Discovery } from '../../images/discover.ts';
+import { splitLines } from '../../images/file-list.ts';
 import type { Pack } from '../../pack/model-declaration.ts';
 import { decodeFile } from '../../pipeline/bounded-decoder.ts';
 import { matchImages, type MatchSettings } from '../../pipeline/match.ts';
 import { rankImages } from '../../pipeline/rank.ts';
-import { listKnownModels } from '../../store/known-models.ts';
+import { everyImage, selectImages } from '../../pipeline/selection.ts';
+import type { KnownModel } from '../../store/known-models.ts';
 import { listPacks, resolvePack } from '../../store/packs.ts';
+import { knownMatchingModel } from '../models/known-matching-model.ts';
 import { findImages, type InputOptions } from '../options/input.ts';
 import type { ModelChoiceOptions } from '../options/model.ts';
 import type { OutputOptions } from '../options/output.ts';
+import { reportDiscovery } from './discovery-report.ts';
 import { runStream, type PreparedRun } from './stream.ts';
 import { chooseModel, decoderCount } from '../options/settings.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -24,64 +28,62 @@ export type MatchOptions = InputOptions &
   ModelChoiceOptions &
   OutputOptions & { text?: string[]; texts?: string; top?: number };
 
-/** Images embedded together: enough rows for a large image encoder's matrix products, and 11 MB of embeddings. */
-const AUTO_BATCH_SIZE = 8;
-
 /**
  * Matches the texts of the options with the images of `paths`.
  *
- * @returns the exit code of a run that ended by itself, was interrupted, or lost its reader.
- * @throws what kept it from starting or going on.
+ * @returns the exit code of a run that ended by itself, was interrupted, or whose reader closed the pipe.
+ * @throws the error that kept it from starting or continuing.
  */
 export async function runMatch(paths: readonly string[], options: MatchOptions): Promise<number> {
   const { top } = options;
-  return runStream(top === undefined ? 'match' : 'rank', options, async (terminal) => {
+  return runStream(top === undefined ? 'match' : 'rank', options, async (terminal, signal) => {
     const texts = await readTexts(options);
-    const { files, warnings } = await findImages(paths, options, process.stdin);
-    for (const warning of warnings) terminal.say(warning);
+    const found = await findImages(paths, options, process.stdin, signal);
+    reportDiscovery(found, options.verbose === true, terminal);
+    const discovery = { ...found, files: selectImages(found.files, everyImage) };
     const pack = await resolvePack(chooseModel(options, process.env));
     await requireHeads(pack);
-    return prepareMatch(files, pack, texts, options, terminal);
+    return prepareMatch(discovery, pack, texts, options, terminal);
   });
 }
 
 async function prepareMatch(
-  files: PreparedRun<MatchingModel>['files'],
+  discovery: Discovery,
   pack: Pack,
   texts: readonly string[],
   options: MatchOptions,
   terminal: Terminal,
 ): Promise<PreparedRun<MatchingModel>> {
   const { top, verbose = false, details = false, maxPixels, decodeTimeout: decodeSeconds } = options;
+  const { files } = discovery;
   const { declaration, directory } = pack;
   const tokenIds = await tokenize(pack, texts, terminal);
   const settings: MatchSettings = { texts, details, maxPixels, decodeSeconds, decoders: decoderCount() };
-  const threads = options.threads ?? availableParallelism();
-  const batchSize = options.batchSize === 'auto' ? Math.min(AUTO_BATCH_SIZE, files.length) : options.batchSize;
+  const plan = planMatching(files.length, options);
   if (verbose) {
     terminal.say(`model ${declaration.id} (${declaration.family}, ${declaration.precision}) in ${directory}`);
     terminal.say(
-      `images ${files.length}, texts ${texts.length}, threads ${threads}, batch size ${batchSize}, decoders ${settings.decoders}`,
+      `images ${files.length}, texts ${texts.length}, threads ${plan.compute.threads}, batch size ${plan.batchSize}, decoders ${settings.decoders}`,
     );
   }
   return {
-    files,
-    load: async () => loadMatchingModel(pack, tokenIds, { compute: { threads }, batchSize }),
+    discovery,
+    load: async () => loadMatchingModel(pack, tokenIds, plan),
     outcomes: (model, signal) => {
       const run = { files, image: declaration.image, model, settings, pixels: decodeFile, signal };
       return top === undefined ? matchImages(run) : rankImages(run, top);
     },
     onEnd: ({ embeddedImages }) => {
-      if (verbose) terminal.say(`images went through the image encoder ${embeddedImages} times`);
+      if (verbose) terminal.say(`the image encoder ran on ${embeddedImages} images`);
     },
   };
 }
 
 /** @throws UsageError when there are none, or their file cannot be read. */
 async function readTexts({ text = [], texts: path }: MatchOptions): Promise<string[]> {
-  const texts = path === undefined ? text : [...text, ...splitFileList(await readTextFile(path), false)];
+  const texts = path === undefined ? text : [...text, ...splitLines(await readTextFile(path))];
   if (texts.length > 0) return texts;
-  throw new UsageError('no texts given. Say with --text what the images may show, or give a list with --texts.');
+  throw new UsageError('no texts given. Give a text with --text, or a list of texts with --texts.');
 }
 
 async function readTextFile(path: string): Promise<string> {
@@ -93,7 +95,7 @@ async function readTextFile(path: string): Promise<string> {
   }
 }
 
-/** Token ids of each text. Tells of those that the model reads only the beginning of. */
+/** Token ids of each text. Says so when a text is too long for the model. */
 async function tokenize(pack: Pack, texts: readonly string[], terminal: Terminal): Promise<(readonly number[])[]> {
   const matchingTexts = await MatchingTexts.load(pack);
   return texts.map((text) => {
@@ -103,16 +105,23 @@ async function tokenize(pack: Pack, texts: readonly string[], terminal: Terminal
   });
 }
 
-/** @throws UsageError for a pack that lacks the heads, with the names of models that have them. */
+/** @throws UsageError for a pack without matching heads. The message names models that have them. */
 async function requireHeads({ declaration }: Pack): Promise<void> {
   if (hasHeads(declaration)) return;
   const here = (await listPacks()).filter(({ pack }) => pack !== undefined && hasHeads(pack.declaration));
-  const [known] = (await listKnownModels()).filter(({ family }) => family === 'blip2-itm');
   const advice =
     here.length > 0
-      ? `Choose one that has: --model ${here.map(({ id }) => id).join(', ')}.`
-      : `Choose one that has, such as ${known?.id ?? 'BLIP-2 of the family blip2-itm'}: minigpt models pull ${known?.id ?? 'ID'}`;
-  throw new UsageError(`the model ${declaration.id} has no heads that match images with texts. ${advice}`);
+      ? `Use --model with one that can: ${here.map(({ id }) => id).join(', ')}.`
+      : adviceToPull(await knownMatchingModel());
+  throw new UsageError(
+    `the model ${declaration.id} has no matching heads, so it cannot match images with texts. ${advice}`,
+  );
+}
+
+function adviceToPull(known: KnownModel | undefined): string {
+  return known === undefined
+    ? 'Import one that can.'
+    : `Download one that can, such as ${known.id}: minigpt models pull ${known.id}`;
 }
 
 function hasHeads({ matching }: Pack['declaration']): boolean {

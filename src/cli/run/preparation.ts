@@ -1,9 +1,11 @@
 /** What must be known before a model is loaded: which images, which pack, which settings. All of it is quick, and much of it can be refused. */
+import { planWriting } from '../../engine/load-plan.ts';
 import type { LoadOptions } from '../../engine/model.ts';
 import { QFORMER_CAPTION_LENGTH, writesByQFormer } from '../../engine/texts/qformer-texts.ts';
-import type { ImageFile } from '../../images/image-file.ts';
+import type { Discovery } from '../../images/discover.ts';
 import type { Pack } from '../../pack/model-declaration.ts';
-import type { DetailTask, Settings, Task } from '../../pipeline/settings.ts';
+import { everyImage, selectImages } from '../../pipeline/selection.ts';
+import { recordsPerImage, type DetailTask, type Settings, type Task } from '../../pipeline/settings.ts';
 import { UsageError } from '../../errors.ts';
 import { loadPromptFamily, type PromptFamily } from '../../prompt/prompt-family.ts';
 import type { PresetSettings } from '../../prompt/preset.ts';
@@ -11,14 +13,21 @@ import { resolvePack } from '../../store/packs.ts';
 import { chooseDetail } from '../options/detail.ts';
 import { findImages } from '../options/input.ts';
 import { choosePreset } from '../options/preset.ts';
-import { chooseLoadOptions, chooseModel, resolveSettings, type RunOptions } from '../options/settings.ts';
+import { chooseModel, resolveSettings, type RunOptions } from '../options/settings.ts';
 import type { Terminal } from '../terminal/terminal.ts';
+import { reportDiscovery } from './discovery-report.ts';
 
 /** `task` is complete: with what a preset adds to it. */
-export type Preparation = { task: Task; files: ImageFile[]; pack: Pack; settings: Settings; loadOptions: LoadOptions };
+export type Preparation = {
+  task: Task;
+  discovery: Discovery;
+  pack: Pack;
+  settings: Settings;
+  loadOptions: LoadOptions;
+};
 
 /**
- * Finds the images and the pack, and settles what is left open.
+ * Finds the images and the pack, and completes the settings.
  *
  * @throws UsageError or PackError when the run cannot be what the user asks for.
  */
@@ -27,9 +36,12 @@ export async function prepare(
   paths: readonly string[],
   options: RunOptions,
   terminal: Terminal,
+  signal: AbortSignal,
 ): Promise<Preparation> {
-  const { files, warnings } = await findImages(paths, options, process.stdin);
-  for (const warning of warnings) terminal.say(warning);
+  const found = await findImages(paths, options, process.stdin, signal);
+  reportDiscovery(found, options.verbose === true, terminal);
+  const files = selectImages(found.files, everyImage);
+  const discovery = { ...found, files };
 
   const pack = await resolvePack(chooseModel(options, process.env));
   const { declaration, directory } = pack;
@@ -39,7 +51,13 @@ export async function prepare(
   const preset = choosePreset(presetName, task.kind, prompts.presets, declaration);
   const completed = completeTask(task, preset, detail?.detail);
   const settings = resolveSettings(completed, options, prompts, declaration, preset);
-  const loadOptions = chooseLoadOptions(options, completed, files.length, declaration, settings.decoding);
+  const work = {
+    images: files.length,
+    answersPerImage: recordsPerImage(completed),
+    decoding: settings.decoding,
+    choices: completed.kind === 'ask' ? completed.choices : undefined,
+  };
+  const loadOptions = planWriting(declaration, work, options);
   if (options.verbose === true) {
     const { compute, batchSize } = loadOptions;
     terminal.say(`model ${declaration.id} (${declaration.family}, ${declaration.precision}) in ${directory}`);
@@ -47,10 +65,10 @@ export async function prepare(
       `images ${files.length}, threads ${compute.threads}, batch size ${batchSize}, decoders ${settings.decoders}`,
     );
   }
-  return { task: completed, files, pack, settings, loadOptions };
+  return { task: completed, discovery, pack, settings, loadOptions };
 }
 
-/** The task in the words of the preset, where the user has none, and with the detail that is asked for. */
+/** The task with the prompt of the preset, unless the user gave one, and with the detail that the user asked for. */
 function completeTask(task: Task, { prompt, questionTemplate }: PresetSettings, detail: DetailTask | undefined): Task {
   if (task.kind === 'caption') return { ...task, prompt: task.prompt ?? prompt, detail };
   return { ...task, template: task.template ?? questionTemplate };
@@ -59,7 +77,7 @@ function completeTask(task: Task, { prompt, questionTemplate }: PresetSettings, 
 /**
  * The lengths of answers that the model was published with, its presets, and how it is asked for detail.
  *
- * @throws UsageError for a pack that only matches images with texts, or whose Q-Former captions and cannot do what is asked.
+ * @throws UsageError for a pack that only matches images with texts, or whose Q-Former writes captions and cannot do what is asked.
  */
 async function promptsOf(
   task: Task,
@@ -69,13 +87,17 @@ async function promptsOf(
   if (promptFamily !== undefined) return loadPromptFamily(promptFamily);
   if (!writesByQFormer(declaration)) {
     throw new UsageError(
-      `the model ${id} has no language model, so it can neither caption nor answer; "minigpt match" is what it is for.`,
+      `the model ${id} has no language model, so it cannot write captions or answers. Use it with "minigpt match".`,
     );
   }
   if (task.kind === 'ask')
-    throw new UsageError(`the model ${id} has no language model: its Q-Former captions, but cannot answer questions.`);
+    throw new UsageError(
+      `the model ${id} has no language model. Its Q-Former can write captions, but cannot answer questions.`,
+    );
   if (task.prompt !== undefined)
-    throw new UsageError(`--prompt: the Q-Former of the model ${id} continues no text. Leave the option out.`);
+    throw new UsageError(
+      `--prompt: the model ${id} has no language model, and its Q-Former cannot continue a text. Leave the option out.`,
+    );
   const length = QFORMER_CAPTION_LENGTH;
   return { defaults: { caption: length, ask: length, chat: length }, presets: [], detail: undefined };
 }

@@ -1,14 +1,14 @@
 /**
- * One run over images, from the command line to the exit code: what all commands that write records have in common.
+ * One run over images, from the command line to the exit code. All commands that write records share it.
  *
- * What can be refused is refused first and in the order of its cost: options, output, images, model. The model loads while the first images
- * are decoded.
+ * Mistakes are found as early as possible, cheap checks first: options, output, images, model. The model loads while the first images are
+ * decoded.
  */
 import { performance } from 'node:perf_hooks';
-import type { ImageFile } from '../../images/image-file.ts';
+import type { Discovery } from '../../images/discover.ts';
 import { ClosedPipe, FileDestination, refuseUnusableTarget, StreamDestination } from '../../output/destination.ts';
 import type { RecordKind } from '../../output/record.ts';
-import { RecordWriter } from '../../output/record-writer.ts';
+import { recordFormat, RecordWriter } from '../../output/record-writer.ts';
 import { abortable } from '../../pipeline/abortable.ts';
 import { deliver, type Outcome } from './delivery.ts';
 import { formatDuration } from '../terminal/duration.ts';
@@ -27,7 +27,7 @@ export interface Closable {
 
 /** A run whose images and settings are known, and whose model is not loaded yet. */
 export type PreparedRun<Model extends Closable> = {
-  files: readonly ImageFile[];
+  discovery: Discovery;
   load: () => Promise<Model>;
   /** Called once the model is loaded. */
   onReady?: (model: Model) => void;
@@ -39,14 +39,14 @@ export type PreparedRun<Model extends Closable> = {
 /**
  * Does a run.
  *
- * @param prepare finds the images and the pack, and settles what is left open
- * @returns the exit code of a run that ended by itself, was interrupted, or lost its reader.
- * @throws what kept it from starting or going on.
+ * @param prepare finds the images and the pack, and completes the settings
+ * @returns the exit code of a run that ended by itself, was interrupted, or whose reader closed the pipe.
+ * @throws the error that kept it from starting or continuing.
  */
 export async function runStream<Model extends Closable>(
   kind: RecordKind,
   options: OutputOptions & { scores?: boolean },
-  prepare: (terminal: Terminal) => Promise<PreparedRun<Model>>,
+  prepare: (terminal: Terminal, signal: AbortSignal) => Promise<PreparedRun<Model>>,
 ): Promise<number> {
   const began = performance.now();
   const terminal = new Terminal(process.stderr);
@@ -62,37 +62,39 @@ export async function runStream<Model extends Closable>(
   let tally = new Tally([], kind);
   let loading: Promise<Model> | undefined;
   try {
-    const run = await abortable(prepare(terminal), signal);
-    tally = new Tally(run.files, kind);
+    const run = await abortable(prepare(terminal, signal), signal);
+    tally = new Tally(run.discovery.files, kind, run.discovery);
     progress.start(tally);
 
     loading = run.load();
     const model = loading.then((loaded) => {
-      // An interrupted run has said its last line already.
+      // An interrupted run has written its last message already.
       if (signal.aborted) return loaded;
       progress.ready();
       if (verbose) terminal.say(`model ready after ${formatDuration(secondsSince(began))}`);
       run.onReady?.(loaded);
       return loaded;
     });
+    // Without a model the run ends at once, also while its first image is still being decoded.
+    const unusable = new AbortController();
+    model.catch((error: unknown) => unusable.abort(error));
 
     const destination =
       output === undefined ? new StreamDestination(process.stdout, 'standard output') : new FileDestination(output);
-    const writer = new RecordWriter(format, { kind, details, scores }, destination);
+    const writers = [new RecordWriter(recordFormat(format, { kind, details, scores }), destination)];
     const failuresInResults = toTerminal && process.stderr.isTTY && format === 'text';
     const told = { resultsOnTerminal: toTerminal, failuresInResults, debug };
-    try {
-      await deliver(run.outcomes(model, signal), writer, tally, terminal, told);
-    } finally {
-      await writer.close();
-    }
+    const outcomes = run.outcomes(model, AbortSignal.any([signal, unusable.signal]));
+    const delivered = deliver(outcomes, writers, tally, terminal, told);
+    // A reader may take nothing for as long as it likes; a file takes what it is given.
+    await (output === undefined ? abortable(delivered, signal) : delivered);
     progress.stop();
     run.onEnd?.(await model);
     if (!quiet) terminal.say(tally.summary(secondsSince(began)));
     return tally.exitCode;
   } catch (error) {
     progress.stop();
-    // Ctrl-C reaches a whole pipeline: our reader may be gone because of it, and that is still an interruption.
+    // Ctrl-C reaches every program of a pipeline. The reader may be gone because of it, and that is still an interruption.
     const { interrupted } = interruption;
     if (interrupted !== undefined) {
       terminal.say(tally.interruptedSummary(interrupted, output));
@@ -101,8 +103,12 @@ export async function runStream<Model extends Closable>(
     if (error instanceof ClosedPipe) return EXIT.ok;
     throw error;
   } finally {
-    await close(loading);
-    interruption.release();
+    const closed = close(loading);
+    // What the model is at cannot be stopped. Who has interrupted the run does not wait for it; who has not may still do so.
+    if (interruption.interrupted === undefined) {
+      interruption.release();
+      await closed;
+    }
   }
 }
 
@@ -114,7 +120,7 @@ async function makeProgress(options: OutputOptions, terminal: Terminal): Promise
   return new ProgressBar(terminal, process.stderr);
 }
 
-/** Ends the inference threads, also one that is still loading. A model that failed to load has none. */
+/** Ends the inference threads, even of a model that is still loading. A model that failed to load has none. */
 async function close(loading: Promise<Closable> | undefined): Promise<void> {
   const model = await loading?.catch(() => undefined);
   await model?.close();

@@ -1,4 +1,4 @@
-/** How far bytes are: on the last line of a terminal, elsewhere as a line now and then. What the line says is the caller's. */
+/** Progress in bytes: on the last line of a terminal, elsewhere as a line from time to time. The caller writes the text of the line. */
 import { performance } from 'node:perf_hooks';
 import { clearLine, cursorTo } from 'node:readline';
 import type { WriteStream } from 'node:tty';
@@ -8,7 +8,7 @@ import type { Overlay, Terminal } from './terminal.ts';
 const DRAW_MS = 100;
 const LINE_MS = 10_000;
 
-/** What a line is made of: bytes done and planned, and the seconds since they were planned. */
+/** Makes the text of a line from the bytes done, the bytes planned, and the seconds since they were planned. */
 export type Describe = (done: number, planned: number, seconds: number) => string;
 
 export class ByteProgress implements Overlay {
@@ -22,7 +22,7 @@ export class ByteProgress implements Overlay {
   #shownAt = 0;
   #drawn = false;
 
-  /** @param stream What `terminal` writes to. `now` is a clock in milliseconds. */
+  /** @param stream the stream that `terminal` writes to. `now` is a clock in milliseconds. */
   constructor(
     terminal: Terminal,
     stream: WriteStream,
@@ -60,7 +60,7 @@ export class ByteProgress implements Overlay {
     clearLine(this.#stream, 0);
   }
 
-  /** Takes the line off the screen for good. */
+  /** Removes the line from the screen at the end. */
   stop(): void {
     this.hide();
     this.#terminal.setOverlay(undefined);
@@ -69,7 +69,7 @@ export class ByteProgress implements Overlay {
   #draw(text: string): void {
     this.hide();
     this.#drawn = true;
-    // In the last column the cursor of many terminals wraps to the next line, where it could not be erased any more.
+    // In the last column many terminals move the cursor to the next line. The line could not be erased from there.
     this.#stream.write(text.slice(0, Math.max(this.#stream.columns - 1, 0)));
   }
 }

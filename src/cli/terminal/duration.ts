@@ -1,4 +1,4 @@
-/** `12.3 s`, `2 min 5 s`, `3 h 20 min`: as much as one wants to know. */
+/** A time with at most two units: `12.3 s`, `2 min 5 s`, `3 h 20 min`. */
 export function formatDuration(seconds: number): string {
   if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);

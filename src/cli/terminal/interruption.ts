@@ -1,13 +1,15 @@
 /**
  * Ctrl-C and `kill`: the first signal asks the run to stop, the second ends the process at once.
  *
- * The second is left to the system: it kills even while native code keeps a thread busy, which `process.exit` would wait for. Shells report
- * the same 130 or 143 for that.
+ * The system handles the second signal: it ends the process even while native code keeps a thread busy, for which `process.exit` would wait.
+ * Shells report the same 130 or 143 for that.
  */
 import { EXIT } from '../exit-codes.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
-/** npm and npx pass a Ctrl-C on to a process that has it already, so one key press may arrive twice. */
+/** Work that cleans up after itself has so long for it. */
+const CLEAN_UP_MS = 2000;
+/** npm and npx pass a Ctrl-C on to a process that has already received it, so one key press may arrive twice. */
 const SAME_PRESS_MS = 300;
 
 type StopSignal = (typeof SIGNALS)[number];
@@ -43,10 +45,31 @@ export class Interruption {
     return this.#controller.signal;
   }
 
-  /** Why the run was stopped, or undefined where nobody asked for it. */
+  /** Why the run was stopped; undefined if the user did not stop it. */
   get interrupted(): Interrupted | undefined {
     const reason: unknown = this.#controller.signal.reason;
     return reason instanceof Interrupted ? reason : undefined;
+  }
+
+  /**
+   * What `work` gives, which listens to `signal`. Once that is aborted, it has a moment to clean up and end; where it is stuck, it is left behind.
+   *
+   * @throws what `work` throws; the `Interrupted` where it is left behind.
+   */
+  async orLeave<Value>(work: Promise<Value>): Promise<Value> {
+    const { signal } = this.#controller;
+    let timer: NodeJS.Timeout | undefined;
+    return new Promise<Value>((resolve, reject) => {
+      const onAbort = (): void => {
+        timer = setTimeout(() => reject(signal.reason as Error), CLEAN_UP_MS);
+      };
+      if (signal.aborted) onAbort();
+      else signal.addEventListener('abort', onAbort, { once: true });
+      void work.then(resolve, reject).finally(() => {
+        signal.removeEventListener('abort', onAbort);
+        clearTimeout(timer);
+      });
+    });
   }
 
   /** Gives signals back to the system: the next one kills. */

@@ -1,8 +1,8 @@
 /**
- * The bar. It lives on the last line of the terminal: whoever writes a line hides it first, and it draws itself again below.
+ * The progress bar on the last line of the terminal. Other output hides it first, and then it draws itself again below.
  *
- * cli-progress's MultiBar with a single bar, because its SingleBar ends by jumping to where the cursor was at the start, which by then is
- * in the middle of the results.
+ * It is a MultiBar of cli-progress with a single bar. A SingleBar would end by moving the cursor to where it was at the start, which by
+ * then is in the middle of the results.
  */
 import { clearLine, cursorTo } from 'node:readline';
 import type { WriteStream } from 'node:tty';
@@ -19,7 +19,7 @@ export class ProgressBar implements Progress, Overlay {
   #stopwatch: Stopwatch | undefined;
   #bars: MultiBar | undefined;
 
-  /** @param stream A terminal: the one that `terminal` writes to. */
+  /** @param stream the terminal that `terminal` writes to */
   constructor(terminal: Terminal, stream: WriteStream) {
     this.#terminal = terminal;
     this.#stream = stream;
@@ -31,10 +31,10 @@ export class ProgressBar implements Progress, Overlay {
     this.#bars = new MultiBar({
       stream: this.#stream,
       format: () => formatBar(stopwatch.standing(), this.#stream.columns),
-      // Drawn even where nothing changed, because a hidden bar must come back.
+      // Drawn even if nothing changed, because a hidden bar must come back.
       forceRedraw: true,
       clearOnComplete: true,
-      // The terminal's own modes stay as they are: a killed process could not set them back. Lines are cut to the width instead.
+      // The modes of the terminal stay as they are, because a killed process could not reset them. Lines are cut to the width instead.
       linewrap: true,
       hideCursor: false,
       gracefulExit: false,
@@ -64,6 +64,6 @@ export function formatBar(standing: Standing, columns: number): string {
   const { done, total } = standing;
   const filled = Math.round((BAR_WIDTH * done) / Math.max(total, 1));
   const bar = `[${'='.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}]`;
-  // In the last column the cursor of many terminals wraps to the next line, where it could not be erased any more.
+  // In the last column many terminals move the cursor to the next line. The bar could not be erased from there.
   return `${bar} ${done}/${total}  ${describePace(standing)}`.trimEnd().slice(0, Math.max(columns - 1, 0));
 }

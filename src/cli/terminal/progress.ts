@@ -1,4 +1,4 @@
-/** How far a run is: as a bar where stderr is a terminal, else as a line now and then, or not at all. */
+/** The progress of a run: a bar if stderr is a terminal, otherwise a line from time to time, or nothing. */
 import { formatDuration } from './duration.ts';
 import type { Tally } from '../run/tally.ts';
 import type { Terminal } from './terminal.ts';
@@ -7,15 +7,15 @@ export const PROGRESS_CHOICES = ['auto', 'bar', 'plain', 'none'] as const;
 export type ProgressChoice = (typeof PROGRESS_CHOICES)[number];
 
 export interface Progress {
-  /** Begins to show `tally`, which others keep counting. */
+  /** Starts to show `tally`, which the run keeps updating. */
   start(tally: Tally): void;
   /** The model is loaded: time counts from here. */
   ready(): void;
-  /** Ends showing. Does nothing where nothing is shown. */
+  /** Stops showing it. Does nothing if nothing is shown. */
   stop(): void;
 }
 
-/** Where a run stands at one moment. */
+/** The state of a run at one moment. */
 export type Standing = {
   done: number;
   total: number;
@@ -24,7 +24,7 @@ export type Standing = {
   seconds: number | undefined;
 };
 
-/** `3 failed, 12.1 images/s, 1 min 13 s left`, as far as it can be known yet. */
+/** `3 failed, 12.1 images/s, 1 min 13 s left`, or as much of it as is known. */
 export function describePace({ done, total, failed, seconds }: Standing): string {
   const parts = failed > 0 ? [`${failed} failed`] : [];
   if (seconds === undefined) {

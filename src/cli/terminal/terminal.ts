@@ -1,7 +1,7 @@
-/** What minigpt tells the person who runs it: lines on stderr, which never break a progress bar and never carry raw control characters. */
+/** Messages to the person who runs minigpt: lines on stderr that do not break a progress bar and contain no raw control characters. */
 import { printable } from '../../output/printable.ts';
 
-/** A part of the screen that must be off while something else is written. */
+/** A part of the screen that must be hidden while something else is written. */
 export interface Overlay {
   hide(): void;
 }
@@ -12,7 +12,7 @@ export class Terminal {
 
   constructor(stderr: NodeJS.WritableStream) {
     this.#stderr = stderr;
-    // Nobody reads our messages any more: no reason to stop, and no place left to say so.
+    // If nobody reads the messages, the run continues, and there is no place to report it.
     stderr.on('error', () => undefined);
   }
 
@@ -31,12 +31,12 @@ export class Terminal {
     }
   }
 
-  /** Takes the progress bar off the screen until it draws itself again. */
+  /** Removes the progress bar from the screen until it draws itself again. */
   makeRoom(): void {
     this.#overlay?.hide();
   }
 
-  /** Names what `makeRoom` hides; undefined when it is gone. */
+  /** Sets what `makeRoom` hides, or nothing. */
   setOverlay(overlay: Overlay | undefined): void {
     this.#overlay = overlay;
   }

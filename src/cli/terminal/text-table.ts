@@ -1,6 +1,6 @@
 /** Rows of cells as aligned text. */
 
-/** Columns are as wide as their widest cell; the first is aligned left, columns of numbers right. */
+/** Columns are as wide as their widest cell. Columns of numbers are aligned right, all others left. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [header, ...rows];
   const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));

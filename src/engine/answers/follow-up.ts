@@ -9,8 +9,8 @@ import type { FollowUp, TokenizedPrompt, WritingTexts } from '../model.ts';
 /** What was written for one prompt: the first answer, and what followed when the model was asked to go on. */
 export type GeneratedAnswer = GeneratedRow & { continuation?: GeneratedRow };
 
-/** The texts that a follow-up is made with. */
-export type FollowUpTexts = Pick<WritingTexts, 'decode' | 'cleanUp' | 'conversationPrompt'>;
+/** The texts that follow-ups are made with, and in which stop texts are looked for. */
+export type FollowUpTexts = Pick<WritingTexts, 'decode' | 'startDecoding' | 'cleanUp' | 'conversationPrompt'>;
 
 /** Whether the model is asked to go on. */
 export function asksAgain(followUp: FollowUp | undefined, answer: GeneratedRow): followUp is FollowUp {

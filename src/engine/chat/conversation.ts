@@ -11,11 +11,13 @@ import type { LanguageModel } from '../../language/language-model.ts';
 import type { Turn } from '../../prompt/prompt-family.ts';
 import type { ImageEmbeds } from '../../vision/image-embeds.ts';
 import type { ImageEncoder } from '../../vision/image-encoder.ts';
+import { required } from '../../required.ts';
 import { newChooser, samplingKey } from '../choosers.ts';
-import { KeptRow, type ImagePrompt } from './kept-row.ts';
 import { notANumber } from '../model-failures.ts';
 import { rowsPerAnswer, type GenerationOptions, type TokenizedPrompt } from '../model.ts';
+import type { ImagePrompt } from '../prompt-embeds.ts';
 import type { ModelTexts } from '../texts/model-texts.ts';
+import { KeptRow } from './kept-row.ts';
 import { StreamedAnswer, type AnswerPiece } from './streamed-answer.ts';
 
 export type ChatAnswer = {
@@ -40,6 +42,16 @@ type Texts = Pick<ModelTexts, 'prompts' | 'tokenize' | 'decode' | 'startDecoding
 /** Of the positions of a model, what forgetting leaves free beyond the next answer. */
 const SPARE_SHARE = 1 / 4;
 
+/** The image that is talked about. */
+type ShownImage = {
+  /** [3, S, S] */
+  pixelValues: Float32Array;
+  /** [1, N, Dv] */
+  imageEmbeds: ImageEmbeds;
+  /** [Q, d]; undefined where they belong to the image and a question. */
+  imageTokens: Float32Array | undefined;
+};
+
 /** A prompt, the turns it holds, and the tokens that may follow; fewer than 1 where the prompt itself is too long. */
 type FittedPrompt = { prompt: TokenizedPrompt; imagePrompt: ImagePrompt; turns: Turn[]; room: number };
 
@@ -49,15 +61,12 @@ export class Conversation {
   readonly #texts: Texts;
   readonly #options: GenerationOptions;
   readonly #row: KeptRow;
-  #pixelValues: Float32Array = new Float32Array();
-  #imageEmbeds: ImageEmbeds | undefined;
-  /** Where they belong to the image alone. */
-  #imageTokens: Float32Array | undefined;
+  #image: ShownImage | undefined;
   #turns: Turn[] = [];
 
   /** @throws RangeError for beams and stop texts: both decide late what was said, and a conversation shows it at once. */
   constructor(encoder: Encoder, language: LanguageModel, texts: Texts, options: GenerationOptions) {
-    if (rowsPerAnswer(options) > 1 || (options.stopTexts ?? []).length > 0) {
+    if (rowsPerAnswer(options) > 1 || (options.stopTexts !== undefined && options.stopTexts.length > 0)) {
       throw new RangeError('a conversation is written greedily or by sampling, without stop texts');
     }
     this.#encoder = encoder;
@@ -75,11 +84,8 @@ export class Conversation {
   /** Begins anew with another image. @param pixelValues [3, S, S] */
   async showImage(pixelValues: Float32Array): Promise<void> {
     const imageEmbeds = await this.#encoder.embedImages([pixelValues]); // [1, N, Dv]
-    this.#imageTokens = this.#encoder.readsInstruction
-      ? undefined
-      : (await this.#encoder.imageTokens(imageEmbeds, [0]))[0]; // [Q, d]
-    this.#imageEmbeds = imageEmbeds;
-    this.#pixelValues = pixelValues;
+    const imageTokens = this.#encoder.readsInstruction ? undefined : await this.#tokensOf(imageEmbeds); // [Q, d]
+    this.#image = { pixelValues, imageEmbeds, imageTokens };
     this.forgetTurns();
   }
 
@@ -129,12 +135,19 @@ export class Conversation {
     return { prompt, imagePrompt, turns, room };
   }
 
-  async #imageTokensFor({ instruction = [] }: TokenizedPrompt): Promise<Float32Array> {
-    if (this.#imageTokens !== undefined) return this.#imageTokens;
-    if (this.#imageEmbeds === undefined)
-      throw new RangeError('a conversation needs an image before its first question');
-    const [imageTokens] = await this.#encoder.imageTokens(this.#imageEmbeds, [0], [instruction]);
-    return imageTokens ?? new Float32Array(); // [Q, d]
+  async #imageTokensFor({ instruction }: TokenizedPrompt): Promise<Float32Array> {
+    const { imageEmbeds, imageTokens } = this.#shownImage;
+    return imageTokens ?? this.#tokensOf(imageEmbeds, required(instruction, 'the instruction for the Q-Former'));
+  }
+
+  async #tokensOf(imageEmbeds: ImageEmbeds, instruction?: readonly number[]): Promise<Float32Array> {
+    const instructions = instruction && [instruction];
+    const [imageTokens] = await this.#encoder.imageTokens(imageEmbeds, [0], instructions);
+    return required(imageTokens, 'the image tokens of a prompt'); // [Q, d]
+  }
+
+  get #shownImage(): ShownImage {
+    return required(this.#image, 'the image of a conversation');
   }
 
   async #write(
@@ -152,8 +165,8 @@ export class Conversation {
     const chooser = newChooser(this.#options, {
       length: start.length,
       room,
-      key: samplingKey(this.#pixelValues, prompt.segments),
-      decode: (tokenIds) => this.#texts.decode(tokenIds),
+      key: samplingKey(this.#shownImage.pixelValues, prompt.segments),
+      startDecoding: () => this.#texts.startDecoding(),
     });
     let { logits } = start; // [V]
     for (let tokenIds: readonly number[] = []; ;) {
@@ -170,7 +183,7 @@ export class Conversation {
         show(streamed.show(text));
         return { text, tokenIds: [...tokenIds], finishReason: outcome, score: written.score };
       }
-      const [tokenId = 0] = chooser.nextTokenIds;
+      const tokenId = required(chooser.nextTokenIds[0], 'the token that was chosen');
       show(streamed.add(tokenId));
       logits = await this.#row.step(tokenId, chooser.length); // [V]
       chooser.length++;

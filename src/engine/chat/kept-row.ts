@@ -8,10 +8,8 @@
  * T positions, Q image tokens, d hidden size, V vocabulary rows.
  */
 import type { LanguageModel, RowCache, RowEmbeds } from '../../language/language-model.ts';
-import { promptLength, type PromptIds } from '../model.ts';
-
-/** A prompt with the image tokens [Q, d] that stand where its image is. */
-export type ImagePrompt = { segments: PromptIds['segments']; imageTokens: Float32Array };
+import { required } from '../../required.ts';
+import { embedPrompt, promptLength, type ImagePrompt } from '../prompt-embeds.ts';
 
 /**
  * A longer prompt is read in pieces of so many positions: attention holds a number for each of them, each position before and each head, which
@@ -34,8 +32,8 @@ export class KeptRow {
   }
 
   /** Positions that a prompt takes. */
-  lengthOf({ segments, imageTokens }: ImagePrompt): number {
-    return promptLength(segments, imageTokens, this.#language.declaration);
+  lengthOf(prompt: ImagePrompt): number {
+    return promptLength(prompt, this.#language.declaration);
   }
 
   /**
@@ -58,7 +56,7 @@ export class KeptRow {
     for (let start = kept; ; start += pieceLength) {
       if (signal?.aborted === true) return undefined;
       const end = Math.min(start + pieceLength, ids.length);
-      const { logits, length } = await this.#readPiece(await this.#embed(ids, prompt.imageTokens, start, end), start);
+      const { logits, length } = await this.#readPiece(await embedPrompt(this.#language, prompt, start, end), start);
       this.#held.push(...ids.slice(start, end));
       if (end === ids.length) return { logits, length, read: end - kept };
     }
@@ -84,12 +82,14 @@ export class KeptRow {
       return { logits: await language.extend(this.#cache, 0, piece, start), length: start + piece.length };
     }
     const { logits, lengths } = await language.prefill(this.#cache, 0, [piece]);
-    return { logits, length: lengths[0] ?? 0 };
+    return { logits, length: required(lengths[0], 'the length of a prompt that was read') };
   }
 
   #idsOf({ segments, imageTokens }: ImagePrompt): number[] {
-    const imageLength = imageTokens.length / this.#language.declaration.hiddenSize;
-    return segments.flatMap((segment) => segment ?? Array<number>(imageLength).fill(IMAGE));
+    return segments.flatMap((segment) => {
+      if (segment !== null) return segment;
+      return Array<number>(this.lengthOf({ segments: [null], imageTokens })).fill(IMAGE);
+    });
   }
 
   /** How many of the first positions are what the row holds already. */
@@ -97,22 +97,6 @@ export class KeptRow {
     const isSameImage = sameNumbers(imageTokens, this.#heldImage);
     const differing = ids.findIndex((id, position) => id !== this.#held[position] || (id === IMAGE && !isSameImage));
     return differing < 0 ? ids.length : differing;
-  }
-
-  /** Embeddings of the positions from `start` to before `end`. */
-  async #embed(ids: readonly number[], imageTokens: Float32Array, start: number, end: number): Promise<RowEmbeds> {
-    const { hiddenSize } = this.#language.declaration;
-    const embeds = new Float32Array((end - start) * hiddenSize); // [T, d]
-    const imageStart = ids.indexOf(IMAGE);
-    for (let from = start, to = start; from < end; from = to) {
-      const isImage = ids[from] === IMAGE;
-      while (to < end && (ids[to] === IMAGE) === isImage) to++;
-      const stretch = isImage
-        ? imageTokens.subarray((from - imageStart) * hiddenSize, (to - imageStart) * hiddenSize)
-        : await this.#language.embedTokens(ids.slice(from, to));
-      embeds.set(stretch, (from - start) * hiddenSize);
-    }
-    return { embeds, length: end - start };
   }
 }
 

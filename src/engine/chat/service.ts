@@ -1,47 +1,62 @@
 /** A conversation behind a message port: one request after the other, and what happens meanwhile kept until it is asked for. */
 import { ImageError } from '../../errors.ts';
-import type { ChatEvent, ChatReply, ChatRequest } from './messages.ts';
-import type { Conversation } from './conversation.ts';
+import { toPlainError } from '../../threads/plain-error.ts';
 import { internalError } from '../model-failures.ts';
+import type { AnswerListener, Conversation } from './conversation.ts';
+import type { ChatEvent, ChatRequest } from './messages.ts';
 
 type Talk = Pick<Conversation, 'ask' | 'forgetTurns' | 'showImage'>;
 
 export class ChatService {
   readonly #conversation: Talk;
-  readonly #send: (reply: ChatReply) => void;
-  #events: ChatEvent[] = [];
-  /** The request that waits for events. */
-  #waiting: number | undefined;
+  readonly #events: ChatEvent[] = [];
+  /** Takes the next events: the request that waits for them. */
+  #waiting: ((events: ChatEvent[]) => void) | undefined;
   #stop = new AbortController();
+  #isWorking = false;
   #working: Promise<void> = Promise.resolve();
 
-  constructor(conversation: Talk, send: (reply: ChatReply) => void) {
+  constructor(conversation: Talk) {
     this.#conversation = conversation;
-    this.#send = send;
   }
 
-  add(request: ChatRequest): void {
+  /**
+   * Does what is asked.
+   *
+   * @returns what has happened since the last answer; of a question and of what follows it at least one event
+   * @throws RangeError for a request that is not in its turn: a mistake of the caller, who would wait for ever or hear of another question.
+   */
+  async answer(request: ChatRequest): Promise<ChatEvent[]> {
+    const isNext = request.type === 'next';
+    if (this.#waiting !== undefined || (this.#isWorking && !isNext))
+      throw new RangeError('a conversation takes one request after the other');
     switch (request.type) {
-      case 'stop':
-        this.#stop.abort();
-        break;
       case 'next':
-        this.#await(request.id);
-        break;
-      case 'ask':
-        this.#await(request.id);
+        if (!this.#isWorking && this.#events.length === 0) throw new RangeError('nothing is happening to wait for');
+        return this.#nextEvents();
+      case 'ask': {
+        const events = this.#nextEvents();
         this.#stop = new AbortController();
-        this.#working = this.#guard(async () => this.#ask(request.question, this.#stop.signal));
-        break;
+        const { signal } = this.#stop;
+        this.#working = this.#work(async () => this.#ask(request.question, signal));
+        return events;
+      }
       case 'image':
-        this.#working = this.#guard(async () => this.#conversation.showImage(request.pixelValues)).then(() =>
-          this.#reply(request.id),
-        );
-        break;
-      case 'forget':
+        this.#working = this.#work(async () => {
+          await this.#conversation.showImage(request.pixelValues);
+          return undefined;
+        });
+        await this.#working;
+        return this.#takeEvents();
+      default:
         this.#conversation.forgetTurns();
-        this.#reply(request.id);
+        return this.#takeEvents();
     }
+  }
+
+  /** Ends the answer that is being written. */
+  stop(): void {
+    this.#stop.abort();
   }
 
   /** Ends after the run of a graph that is under way. */
@@ -50,42 +65,44 @@ export class ChatService {
     await this.#working;
   }
 
-  async #ask(question: string, signal: AbortSignal): Promise<void> {
-    const listener = {
-      onPrompt: (prompt: string, forgottenTurns: number) => this.#tell({ type: 'prompt', prompt, forgottenTurns }),
-      onText: (piece: Extract<ChatEvent, { type: 'text' }>['piece']) => this.#tell({ type: 'text', piece }),
+  async #ask(question: string, signal: AbortSignal): Promise<ChatEvent> {
+    const listener: AnswerListener = {
+      onPrompt: (prompt, forgottenTurns) => this.#tell({ type: 'prompt', prompt, forgottenTurns }),
+      onText: (piece) => this.#tell({ type: 'text', piece }),
     };
-    this.#tell({ type: 'answered', answer: await this.#conversation.ask(question, listener, signal) });
+    return { type: 'answered', answer: await this.#conversation.ask(question, listener, signal) };
   }
 
-  async #guard(work: () => Promise<void>): Promise<void> {
+  /** Tells how `work` ended, where it says so, and of every failure. */
+  async #work(work: () => Promise<ChatEvent | undefined>): Promise<void> {
+    this.#isWorking = true;
+    let end: ChatEvent | undefined;
     try {
-      await work();
-    } catch (error) {
-      const { code, message } =
-        error instanceof ImageError ? error : internalError(error, 'the model could not be run');
-      this.#tell({ type: 'failed', code, message });
+      end = await work();
+    } catch (thrown) {
+      const error = thrown instanceof ImageError ? thrown : internalError(thrown, 'the model could not be run');
+      end = { type: 'failed', error: toPlainError(error) };
     }
+    this.#isWorking = false;
+    if (end !== undefined) this.#tell(end);
   }
 
-  #await(id: number): void {
-    this.#waiting = id;
-    this.#flush();
+  async #nextEvents(): Promise<ChatEvent[]> {
+    if (this.#events.length > 0) return this.#takeEvents();
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+    });
   }
 
   #tell(event: ChatEvent): void {
     this.#events.push(event);
-    this.#flush();
-  }
-
-  #flush(): void {
-    if (this.#waiting !== undefined && this.#events.length > 0) this.#reply(this.#waiting);
-  }
-
-  #reply(id: number): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
     this.#waiting = undefined;
-    const events = this.#events;
-    this.#events = [];
-    this.#send({ id, events });
+    waiting(this.#takeEvents());
+  }
+
+  #takeEvents(): ChatEvent[] {
+    return this.#events.splice(0);
   }
 }

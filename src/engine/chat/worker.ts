@@ -1,22 +1,18 @@
 /** Entry of the thread of a conversation: loads the model and carries the conversation on until it is told to close. */
 import { PackError } from '../../errors.ts';
-import { loadLanguageModel } from '../../language/load-language-model.ts';
-import { ImageEncoder } from '../../vision/image-encoder.ts';
-import type { ChatReply, ChatRequest, ChatStart } from './messages.ts';
-import { ChatService } from './service.ts';
-import { Conversation } from './conversation.ts';
+import { serve } from '../../threads/serve.ts';
+import { loadStages } from '../model-stages.ts';
 import { ModelTexts } from '../texts/model-texts.ts';
-import { serve } from '../threads/worker-entry.ts';
+import { Conversation } from './conversation.ts';
+import type { ChatEvent, ChatNotice, ChatRequest, ChatStart } from './messages.ts';
+import { ChatService } from './service.ts';
 
-serve<ChatStart, ChatRequest, ChatReply>(async ({ pack, compute, options }, send) => {
+serve<ChatStart, ChatRequest, ChatEvent[], ChatNotice>(async ({ pack, compute, options }) => {
   const { language: declaration } = pack.declaration;
-  if (declaration === undefined) throw new PackError(pack.directory, 'this pack has no language model to talk to.');
+  if (declaration === undefined)
+    throw new PackError(pack.directory, 'this pack has no language model, so it cannot chat.');
   const texts = await ModelTexts.load(pack);
-  const encoder = await ImageEncoder.load(pack, compute);
-  const language = await loadLanguageModel(pack, compute).catch(async (error: unknown) => {
-    await encoder.dispose();
-    throw error;
-  });
+  const { encoder, language } = await loadStages(pack, compute);
   const { eosTokenIds } = declaration;
   const { stopSequences, tokenCount: bannedFrom } = texts;
   const conversation = new Conversation(encoder, language, texts, {
@@ -25,9 +21,10 @@ serve<ChatStart, ChatRequest, ChatReply>(async ({ pack, compute, options }, send
     stopSequences,
     bannedFrom,
   });
-  const service = new ChatService(conversation, send);
+  const service = new ChatService(conversation);
   return {
-    add: (request) => service.add(request),
+    answer: async (request) => service.answer(request),
+    hear: () => service.stop(),
     close: async () => {
       await service.close();
       await encoder.dispose();

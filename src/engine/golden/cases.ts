@@ -1,11 +1,13 @@
 /** The texts of a golden record, decoded by us: each alone, all together, in another order, and turn by turn. */
 import { ImageError } from '../../errors.ts';
 import type { LanguageModel } from '../../language/language-model.ts';
+import { required } from '../../required.ts';
 import { ContinuousBatch, type GeneratedRow } from '../answers/continuous-batch.ts';
 import type { Golden, GoldenCase, GoldenOptions, GoldenPrompt } from './record.ts';
 import { goldenRun, sameIds, type CaseCheck, type GoldenRun } from './report.ts';
 import type { ImageTokensOf } from './stages.ts';
-import { promptLength, rowsPerAnswer, type GenerationOptions } from '../model.ts';
+import { rowsPerAnswer, type GenerationOptions } from '../model.ts';
+import { promptLength, type ImagePrompt } from '../prompt-embeds.ts';
 import type { ModelTexts } from '../texts/model-texts.ts';
 import { compareStage, type StageDifference } from './stage-difference.ts';
 
@@ -32,7 +34,8 @@ export function countNotRun(golden: Golden): Map<string, number> {
   for (const { options } of [...golden.cases, ...golden.conversations]) {
     if (options.others.length === 0) continue;
     const name = options.others.join(' + ');
-    counts.set(name, (counts.get(name) ?? 0) + 1);
+    const known = counts.get(name);
+    counts.set(name, known === undefined ? 1 : known + 1);
   }
   return counts;
 }
@@ -170,11 +173,10 @@ export async function checkConversations(
 }
 
 function wantedOfCase(recorded: GoldenCase, golden: Golden, texts: ModelTexts): Wanted {
-  const prompt = golden.prompts[recorded.prompt ?? -1];
-  if (prompt === undefined) throw new RangeError('a case names a prompt that is not there');
+  const prompt = recorded.prompt === undefined ? undefined : golden.prompts[recorded.prompt];
   return {
     image: recorded.image,
-    prompt,
+    prompt: required(prompt, 'the prompt of a case'),
     options: generationOptions(recorded.options, golden.stopIds, []),
     ids: recorded.ids,
     text: recorded.text,
@@ -208,20 +210,20 @@ async function generate(
   imageTokensOf: ImageTokensOf,
   places: number,
 ): Promise<(GeneratedRow | ImageError)[]> {
-  const imageTokens = await Promise.all(cases.map(async ({ image, prompt }) => imageTokensOf(image, prompt)));
-  const lengths = cases.map(({ prompt, options }, index) => {
-    const length = promptLength(prompt.segmentIds, imageTokens[index] ?? new Float32Array(), language.declaration);
-    return language.positionsNeeded(length, options.maxNewTokens);
-  });
   if (cases.length === 0) return [];
+  const prompts: ImagePrompt[] = [];
+  for (const { image, prompt } of cases)
+    prompts.push({ segments: prompt.segmentIds, imageTokens: await imageTokensOf(image, prompt) });
+  const asked = cases.map(({ options }, index) => ({ ...required(prompts[index], 'the prompt of a case'), options }));
+  const lengths = asked.map(({ options, ...prompt }) =>
+    language.positionsNeeded(promptLength(prompt, language.declaration), options.maxNewTokens),
+  );
   const rows = places * Math.max(...cases.map(({ options }) => rowsPerAnswer(options)));
   const batch = new ContinuousBatch(language, rows, Math.max(...lengths));
   const results: (GeneratedRow | ImageError)[] = [];
-  cases.forEach(({ prompt, options }, index) => {
+  asked.forEach((one, index) => {
     batch.add({
-      imageTokens: imageTokens[index] ?? new Float32Array(),
-      segments: prompt.segmentIds,
-      options,
+      ...one,
       resolve: (result) => {
         results[index] = result;
       },
@@ -232,7 +234,7 @@ async function generate(
 }
 
 function checkCase(wanted: Wanted, result: GeneratedRow | ImageError | undefined, golden: Golden): CaseCheck {
-  const image = golden.images[wanted.image] ?? '';
+  const image = required(golden.images[wanted.image], 'the image of a case');
   const prompt = wanted.prompt.segments.join('');
   if (result === undefined || result instanceof ImageError) {
     return { image, prompt, expected: wanted.ids, received: result?.message ?? 'no answer', ok: false };

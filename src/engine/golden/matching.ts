@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { QFormerDecoder } from '../../language/qformer-decoder.ts';
 import type { Pack } from '../../pack/model-declaration.ts';
+import { required } from '../../required.ts';
 import type { Compute } from '../../runtime/compute.ts';
 import { loadTokenizer, type Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { Matcher, matchProbability, similarity } from '../../vision/matcher.ts';
@@ -125,7 +126,7 @@ async function checkWriting(
       score,
       textOf: (tokenIds) => tokenizer.decode(tokenIds).trim(),
     }));
-    const imageTokensOf = async (image: number) => prefixes[image] ?? new Float32Array();
+    const imageTokensOf = async (image: number) => required(prefixes[image], 'the keys and values of an image');
     return await checkDecoding(decoder, wanted, golden, imageTokensOf, tolerance);
   } finally {
     await decoder.dispose();

@@ -162,7 +162,9 @@ function readConversation(conversation: ObjectReader): GoldenConversation {
   return {
     image: conversation.integer('image'),
     options: readOptions(conversation.object('options')),
-    stopSequences: conversation.arrays('stopSequences').map((sequence) => sequence ?? []),
+    stopSequences: conversation
+      .arrays('stopSequences')
+      .map((sequence) => sequence ?? conversation.fail('stopSequences', 'a list of lists of whole numbers')),
     eosTokenId: conversation.integer('eos'),
     turns: conversation.list('turns').map((turn) => ({
       ...readPrompt(turn),

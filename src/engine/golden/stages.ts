@@ -4,8 +4,10 @@
  */
 import type { EncoderDecoder } from '../../language/encoder-decoder.ts';
 import type { LanguageModel } from '../../language/language-model.ts';
+import { required } from '../../required.ts';
 import type { ImageEmbeds } from '../../vision/image-embeds.ts';
 import type { ImageEncoder } from '../../vision/image-encoder.ts';
+import { embedPrompt } from '../prompt-embeds.ts';
 import type { Golden, GoldenPrompt } from './record.ts';
 import { compareStage, type StageDifference, type StagePair } from './stage-difference.ts';
 
@@ -33,7 +35,7 @@ export async function checkVision(
   const queries: StagePair[] = [];
   const projected: StagePair[] = [];
   const readings = encoder.readsInstruction
-    ? golden.prompts.map(({ qformerIds }, index) => ({ instruction: qformerIds ?? [], prefix: `prompt${index}.` }))
+    ? golden.prompts.map((prompt, index) => ({ instruction: instructionOf(prompt), prefix: `prompt${index}.` }))
     : [{ instruction: undefined, prefix: '' }];
   for (const { instruction, prefix } of readings) {
     const stages = await encoder.encodeStages(staged, instruction);
@@ -49,6 +51,10 @@ export async function checkVision(
   ].filter((stage) => stage !== undefined);
 }
 
+function instructionOf({ qformerIds }: GoldenPrompt): readonly number[] {
+  return required(qformerIds, 'the instruction of a recorded prompt');
+}
+
 /** Makes image tokens, embedding each image once and alone, so that the numbers are those of a single image. */
 export async function imageTokensByPrompt({ encoder }: GoldenModel, golden: Golden): Promise<ImageTokensOf> {
   const embeds: ImageEmbeds[] = [];
@@ -57,13 +63,13 @@ export async function imageTokensByPrompt({ encoder }: GoldenModel, golden: Gold
   const compute = async (image: number, prompt: GoldenPrompt): Promise<Float32Array> => {
     const imageEmbeds = embeds[image];
     if (imageEmbeds === undefined) throw new RangeError(`the record has no image ${image}`);
-    const instructions = encoder.readsInstruction ? [prompt.qformerIds ?? []] : undefined;
+    const instructions = encoder.readsInstruction ? [instructionOf(prompt)] : undefined;
     const [imageTokens] = await encoder.imageTokens(imageEmbeds, [0], instructions);
     if (imageTokens === undefined) throw new RangeError('an image should have image tokens');
     return imageTokens;
   };
   return async (image, prompt) => {
-    const key = `${image}:${encoder.readsInstruction ? (prompt.qformerIds ?? []).join() : ''}`;
+    const key = `${image}:${encoder.readsInstruction ? instructionOf(prompt).join() : ''}`;
     const tokens = known.get(key) ?? compute(image, prompt);
     known.set(key, tokens);
     return tokens;
@@ -77,7 +83,6 @@ export async function checkProbes(
   imageTokensOf: ImageTokensOf,
   tolerance: { hidden: number; logits: number },
 ): Promise<StageDifference[]> {
-  const { hiddenSize } = language.declaration;
   const embeds: StagePair[] = [];
   const encoded: StagePair[] = [];
   const firstLogits: StagePair[] = [];
@@ -85,23 +90,21 @@ export async function checkProbes(
   for (const { index, image, prompt: promptIndex, forcedIds } of golden.probes) {
     const prompt = golden.prompts[promptIndex];
     if (prompt === undefined) throw new RangeError(`probe ${index} names a prompt that is not there`);
-    const row = await embedPrompt(language, prompt, await imageTokensOf(image, prompt));
-    const length = row.length / hiddenSize;
-    embeds.push([await golden.tensor(`probe${index}.inputs_embeds`), row]);
+    const imageTokens = await imageTokensOf(image, prompt); // [Q, d]
+    const row = await embedPrompt(language, { segments: prompt.segmentIds, imageTokens }); // [T, d]
+    embeds.push([await golden.tensor(`probe${index}.inputs_embeds`), row.embeds]);
     if (isEncoderDecoder(language)) {
-      encoded.push([
-        await golden.tensor(`probe${index}.encoder_output`),
-        await language.encode({ embeds: row, length }),
-      ]);
+      encoded.push([await golden.tensor(`probe${index}.encoder_output`), await language.encode(row)]);
     }
-    const cache = language.newCache(1, language.positionsNeeded(length, forcedIds.length + 1));
-    const { logits: first, lengths } = await language.prefill(cache, 0, [{ embeds: row, length }]);
+    const cache = language.newCache(1, language.positionsNeeded(row.length, forcedIds.length + 1));
+    const { logits: first, lengths } = await language.prefill(cache, 0, [row]);
     firstLogits.push([await golden.tensor(`probe${index}.first_logits`), first]);
     if (forcedIds.length === 0) continue;
+    const length = required(lengths[0], 'the length of a prompt that was read');
     const steps = new Float32Array((forcedIds.length + 1) * first.length);
     steps.set(first);
     for (const [step, id] of forcedIds.entries()) {
-      const logits = await language.step(cache, [id], [(lengths[0] ?? 0) + step]);
+      const logits = await language.step(cache, [id], [length + step]);
       steps.set(logits, (step + 1) * first.length);
     }
     const expected = await golden.tensor(`probe${index}.step_logits`);
@@ -118,23 +121,4 @@ export async function checkProbes(
 
 function isEncoderDecoder(language: LanguageModel): language is EncoderDecoder {
   return language.declaration.kind === 'encoder-decoder';
-}
-
-async function embedPrompt(
-  language: LanguageModel,
-  prompt: GoldenPrompt,
-  imageTokens: Float32Array,
-): Promise<Float32Array> {
-  const parts: Float32Array[] = [];
-  for (const ids of prompt.segmentIds) {
-    if (ids === null) parts.push(imageTokens);
-    else if (ids.length > 0) parts.push(await language.embedTokens(ids));
-  }
-  const embeds = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0)); // [T, d]
-  let filled = 0;
-  for (const part of parts) {
-    embeds.set(part, filled);
-    filled += part.length;
-  }
-  return embeds;
 }

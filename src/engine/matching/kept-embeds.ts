@@ -2,6 +2,7 @@
  * Image embeddings that may be asked for again, up to a number of bytes. What finds no room is not kept, and its image has to be embedded
  * once more: the price of a bounded memory.
  */
+import { required } from '../../required.ts';
 import { ImageEmbeds, joinParts, partPerRow } from '../../vision/image-embeds.ts';
 
 export class KeptEmbeds {
@@ -17,8 +18,8 @@ export class KeptEmbeds {
 
   /** Keeps a copy of one row of `embeds` under the image's number, where there is room. */
   keep(image: number, embeds: ImageEmbeds, row: number): boolean {
-    const part = partPerRow(embeds.data, embeds.count)[row];
-    if (part === undefined || this.#bytes + part.byteLength > this.#maxBytes) return false;
+    const part = required(partPerRow(embeds.data, embeds.count)[row], 'the embeddings of an image');
+    if (this.#bytes + part.byteLength > this.#maxBytes) return false;
     this.forget([image]);
     this.#parts.set(image, part.slice());
     this.#bytes += part.byteLength;
@@ -43,7 +44,9 @@ export class KeptEmbeds {
 
   forget(images: readonly number[]): void {
     for (const image of images) {
-      this.#bytes -= this.#parts.get(image)?.byteLength ?? 0;
+      const part = this.#parts.get(image);
+      if (part === undefined) continue;
+      this.#bytes -= part.byteLength;
       this.#parts.delete(image);
     }
   }

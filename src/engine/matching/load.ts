@@ -1,25 +1,30 @@
 /** Starts the thread that matches, and asks it as a `MatchingModel`. One thread holds one copy: these models are large. */
 import { ImageError } from '../../errors.ts';
 import type { Pack } from '../../pack/model-declaration.ts';
+import { required } from '../../required.ts';
 import type { Compute } from '../../runtime/compute.ts';
+import { Thread } from '../../threads/thread.ts';
 import { matchProbability, type MatchLogits } from '../../vision/matcher.ts';
-import { InferenceThread } from '../threads/inference-thread.ts';
-import type { ForgetImages, Matched, MatchingStart, MatchRequest, MatchResult } from './messages.ts';
+import type { ForgetImages, MatchingStart, MatchRequest, MatchResult } from './messages.ts';
 import type { MatchingModel, MatchScores } from './model.ts';
+
+type MatchingThread = Thread<MatchRequest, MatchResult, ForgetImages>;
 
 /**
  * Loads a model that matches. Close it, or its thread keeps the process alive.
  *
  * @param texts token ids of every text it will be asked about
- * @throws MinigptError when a file of the pack is missing, damaged or of another kind than it should be.
+ * @throws PackError when a file of the pack is missing, damaged or of another kind than it should be.
  */
 export async function loadMatchingModel(
   pack: Pack,
   texts: readonly (readonly number[])[],
   { compute, batchSize }: { compute: Compute; batchSize: number },
 ): Promise<MatchingModel> {
-  const start: MatchingStart = { pack, compute, batchSize, texts };
-  const thread = await InferenceThread.start<Matched>(new URL('./worker.js', import.meta.url), start);
+  const data: MatchingStart = { pack, compute, batchSize, texts };
+  const script = new URL('./worker.js', import.meta.url);
+  const thread: MatchingThread = new Thread({ script, name: 'the inference thread', data });
+  await thread.ready;
   return new LoadedMatchingModel(pack, texts.length, batchSize, thread);
 }
 
@@ -27,10 +32,10 @@ class LoadedMatchingModel implements MatchingModel {
   readonly pack: Pack;
   readonly imagesInFlight: number;
   readonly #textCount: number;
-  readonly #thread: InferenceThread<Matched>;
+  readonly #thread: MatchingThread;
   #embeddedImages = 0;
 
-  constructor(pack: Pack, textCount: number, batchSize: number, thread: InferenceThread<Matched>) {
+  constructor(pack: Pack, textCount: number, batchSize: number, thread: MatchingThread) {
     this.pack = pack;
     this.#textCount = textCount;
     this.#thread = thread;
@@ -51,7 +56,10 @@ class LoadedMatchingModel implements MatchingModel {
       keep: false,
       texts,
     });
-    return similarities.map((itc, text) => ({ itc: requireNumber(itc), ...scoresOf(logits[text]) }));
+    return similarities.map((itc, text) => ({
+      itc: requireNumber(itc),
+      ...scoresOf(required(logits[text], 'the matching scores of a text')),
+    }));
   }
 
   async compare(image: number, pixelValues: Float32Array): Promise<{ similarities: number[]; kept: boolean }> {
@@ -75,7 +83,7 @@ class LoadedMatchingModel implements MatchingModel {
   }
 
   forget(images: readonly number[]): void {
-    if (images.length > 0) this.#thread.tell({ forget: images } satisfies ForgetImages);
+    if (images.length > 0) this.#thread.tell({ forget: images });
   }
 
   async close(): Promise<void> {
@@ -83,18 +91,16 @@ class LoadedMatchingModel implements MatchingModel {
   }
 
   /** @throws ImageError when the thread could not do it. */
-  async #request(request: Omit<MatchRequest, 'id'>): Promise<MatchResult> {
+  async #request(request: MatchRequest): Promise<MatchResult> {
     const { pixelValues } = request;
     if (pixelValues !== undefined) this.#embeddedImages += 1;
-    const { result } = await this.#thread.request(request, pixelValues === undefined ? [] : [pixelValues.buffer]);
-    if ('error' in result) throw new ImageError(result.error.code, result.error.message);
-    return result;
+    return this.#thread.request(request, pixelValues === undefined ? [] : [pixelValues.buffer]);
   }
 }
 
-function scoresOf(logits: MatchLogits | undefined): Omit<MatchScores, 'itc'> {
-  const [noMatch, match] = logits ?? [NaN, NaN];
-  return { itm: requireNumber(matchProbability([noMatch, match])), itmLogit: requireNumber(match) };
+function scoresOf(logits: MatchLogits): Omit<MatchScores, 'itc'> {
+  const [, match] = logits;
+  return { itm: requireNumber(matchProbability(logits)), itmLogit: requireNumber(match) };
 }
 
 /** @throws ImageError for a score that would mean nothing. */

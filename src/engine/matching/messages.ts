@@ -2,7 +2,6 @@
 import type { Pack } from '../../pack/model-declaration.ts';
 import type { Compute } from '../../runtime/compute.ts';
 import type { MatchLogits } from '../../vision/matcher.ts';
-import type { FailedAnswer } from '../answers/messages.ts';
 
 /** Given to the thread when it starts. */
 export type MatchingStart = {
@@ -16,7 +15,6 @@ export type MatchingStart = {
 
 /** What is wanted of one image. */
 export type MatchRequest = {
-  id: number;
   /** The image's number, by which its embeddings are kept. */
   image: number;
   /** [3, S, S]; undefined where the embeddings were kept. */
@@ -40,5 +38,3 @@ export type MatchResult = {
   /** Whether there was room to keep the embeddings. */
   kept: boolean;
 };
-
-export type Matched = { id: number; result: MatchResult | FailedAnswer };

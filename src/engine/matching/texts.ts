@@ -1,4 +1,4 @@
-/** Texts that are matched with images, as the Q-Former reads them (spec 2.2c, 2.2d). */
+/** Texts that are matched with images, as the Q-Former reads them. */
 import { join } from 'node:path';
 import { PackError } from '../../errors.ts';
 import type { MatchingText, Pack } from '../../pack/model-declaration.ts';

@@ -3,6 +3,7 @@
  * among them: of sums a short answer would win for being short.
  */
 import type { JudgedChoices } from '../../language/chooser.ts';
+import { required } from '../../required.ts';
 import { exponential } from '../../tensor/exponential.ts';
 import type { ChoiceScore, TokenizedPrompt } from '../model.ts';
 
@@ -12,15 +13,12 @@ export function chosenAnswer(
   { chosen, logProbabilities }: JudgedChoices,
 ): { text: string; scores: ChoiceScore[] } {
   const judged = choices.map((choice, index) => {
-    const logProbability = logProbabilities[index] ?? NaN;
-    const tokens = continuations[index]?.length ?? 0;
+    const logProbability = required(logProbabilities[index], 'the log-probability of a choice');
+    const tokens = required(continuations[index], 'the tokens of a choice').length;
     return { choice, score: logProbability / tokens, logProbability, tokens };
   });
-  const greatest = judged[chosen]?.score ?? NaN;
-  const weights = judged.map(({ score }) => exponential(score - greatest));
-  const sum = weights.reduce((total, weight) => total + weight, 0);
-  return {
-    text: choices[chosen] ?? '',
-    scores: judged.map((score, index) => ({ ...score, probability: (weights[index] ?? NaN) / sum })),
-  };
+  const { choice: text, score: greatest } = required(judged[chosen], 'the choice that was chosen');
+  const weighted = judged.map((score) => ({ score, weight: exponential(score.score - greatest) }));
+  const sum = weighted.reduce((total, { weight }) => total + weight, 0);
+  return { text, scores: weighted.map(({ score, weight }) => ({ ...score, probability: weight / sum })) };
 }

@@ -7,8 +7,10 @@
  */
 import { UsageError } from '../../errors.ts';
 import { endsWith } from '../../language/stop-sequences.ts';
-import type { ModelDeclaration } from '../../pack/model-declaration.ts';
+import type { LanguageDeclaration, ModelDeclaration } from '../../pack/model-declaration.ts';
+import { required } from '../../required.ts';
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts';
+import { roomForText } from '../answer-room.ts';
 import type { TokenizedPrompt } from '../model.ts';
 
 /** Any word: what is looked at is how the end of an answer is spelled behind it. */
@@ -24,15 +26,16 @@ export class ChoiceTokens {
   /** @param stopSequences ids that end an answer beside the model's end tokens */
   constructor(
     tokenizer: Pick<Tokenizer, 'encode' | 'decode' | 'prependsSpace'>,
-    { language }: Pick<ModelDeclaration, 'language'>,
+    { kind, eosTokenIds }: Pick<LanguageDeclaration, 'kind' | 'eosTokenIds'>,
     stopSequences: readonly (readonly number[])[],
   ) {
-    const eos = (language?.eosTokenIds ?? []).map((tokenId) => [tokenId]);
+    const eos = eosTokenIds.map((tokenId) => [tokenId]);
     this.#tokenizer = tokenizer;
-    this.#readsPromptByItself = language?.kind === 'encoder-decoder';
+    this.#readsPromptByItself = kind === 'encoder-decoder';
     this.#ends = [...stopSequences, ...eos];
     // A separator can be spelled in several ways. Behind a word only one is natural, and that is what the model was trained to write.
     const spelled = stopSequences.find((ids) => endsWith(this.#encode(`${WORD}${tokenizer.decode(ids)}`), ids));
+    // A model without any end writes until there is no room: its choices end with their last token.
     this.#end = spelled ?? this.#ends[0] ?? [];
   }
 
@@ -50,7 +53,7 @@ export class ChoiceTokens {
         throw new UsageError(`the choice "${choice}" has no tokens in the vocabulary of this model.`);
       if (this.#endsWithin(ids)) {
         throw new UsageError(
-          `the choice "${choice}" holds what ends an answer of this model, so the model cannot write it. Change the choice.`,
+          `the choice "${choice}" contains the text that ends an answer, so this model cannot write it. Change the choice.`,
         );
       }
       const twin = known.get(ids.join());
@@ -80,15 +83,15 @@ export class ChoiceTokens {
  */
 export function refuseLongChoices(
   { choices = [], continuations = [] }: TokenizedPrompt,
-  { id, language, numImageTokens }: Pick<ModelDeclaration, 'id' | 'language' | 'numImageTokens'>,
+  language: LanguageDeclaration,
+  { id, numImageTokens }: Pick<ModelDeclaration, 'id' | 'numImageTokens'>,
 ): void {
-  const positions = language?.maxPositionEmbeddings ?? 0;
-  const room = language?.kind === 'encoder-decoder' ? positions : positions - numImageTokens;
+  const room = roomForText(language, { numImageTokens });
   for (const [index, choice] of choices.entries()) {
-    const tokens = continuations[index]?.length ?? 0;
+    const tokens = required(continuations[index], 'the tokens of a choice').length;
     if (tokens > room) {
       throw new UsageError(
-        `a choice of ${tokens} tokens is too long: the model ${id} has room for ${room} after the image, prompt included. It begins "${choice.slice(0, 40)}".`,
+        `the choice that begins "${choice.slice(0, 40)}" is too long: it has ${tokens} tokens, and the model ${id} has room for ${room} after the image, including the prompt.`,
       );
     }
   }

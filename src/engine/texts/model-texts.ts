@@ -2,8 +2,9 @@
 import { join } from 'node:path';
 import { PackError } from '../../errors.ts';
 import { stopSequences } from '../../language/stop-sequences.ts';
-import type { Pack } from '../../pack/model-declaration.ts';
+import type { LanguageDeclaration, Pack } from '../../pack/model-declaration.ts';
 import { loadPromptFamily, type Prompt, type PromptFamily, type Turn } from '../../prompt/prompt-family.ts';
+import { required } from '../../required.ts';
 import type { IncrementalDecoder } from '../../tokenizer/incremental-decoder.ts';
 import { loadTokenizer, type Tokenizer } from '../../tokenizer/tokenizer.ts';
 import { ChoiceTokens } from './choice-tokens.ts';
@@ -24,7 +25,8 @@ export class ModelTexts implements WritingTexts {
     prompts: PromptFamily,
     tokenizer: Tokenizer,
     qformerTokenizer: Tokenizer | undefined,
-    { directory, declaration }: Pack,
+    directory: string,
+    language: LanguageDeclaration,
   ) {
     this.prompts = prompts;
     this.#tokenizer = tokenizer;
@@ -34,20 +36,27 @@ export class ModelTexts implements WritingTexts {
       (token) => tokenizer.tokenId(token),
       join(directory, 'tokenizer.json'),
     );
-    this.#choices = new ChoiceTokens(tokenizer, declaration, this.stopSequences);
+    this.#choices = new ChoiceTokens(tokenizer, language, this.stopSequences);
   }
 
-  /** @throws PackError when a file is missing or damaged, or the pack has no language model. */
-  static async load(pack: Pack): Promise<ModelTexts> {
-    const { directory, declaration } = pack;
-    const { promptFamily, readsInstruction } = declaration;
-    if (promptFamily === undefined) throw new PackError(directory, 'this pack has no language model to speak to.');
+  /** @throws PackError when a file is missing or damaged, the pack has no language model, or it and its prompts do not belong together. */
+  static async load({ directory, declaration }: Pack): Promise<ModelTexts> {
+    const { promptFamily, bridge, language } = declaration;
+    if (promptFamily === undefined || language === undefined)
+      throw new PackError(directory, 'this pack has no language model.');
+    const readsInstruction = bridge === 'instruction';
     const [prompts, tokenizer, qformerTokenizer] = await Promise.all([
       loadPromptFamily(promptFamily),
       loadTokenizer(directory),
       readsInstruction ? loadTokenizer(join(directory, 'qformer_tokenizer')) : undefined,
     ]);
-    return new ModelTexts(prompts, tokenizer, qformerTokenizer, pack);
+    if (prompts.readsInstruction !== readsInstruction) {
+      throw new PackError(
+        directory,
+        `reads_instruction is ${readsInstruction} in model.json and ${prompts.readsInstruction} in the prompts of ${promptFamily}. Import the model again.`,
+      );
+    }
+    return new ModelTexts(prompts, tokenizer, qformerTokenizer, directory, language);
   }
 
   /** Token ids of each text segment of a prompt, null for the image; and of the instruction where the Q-Former reads one. */
@@ -57,8 +66,13 @@ export class ModelTexts implements WritingTexts {
         ? null
         : this.#tokenizer.encode(segment.text, { addSpecialTokens: segment.addSpecialTokens }),
     );
-    const instruction = this.#qformerTokenizer?.encode(prompt.instruction ?? '', { addSpecialTokens: true });
-    return { text: prompt.text, segments, instruction: instruction && keepEnd(instruction) };
+    return { text: prompt.text, segments, instruction: this.#instructionOf(prompt) };
+  }
+
+  #instructionOf({ instruction }: Prompt): number[] | undefined {
+    if (this.#qformerTokenizer === undefined) return undefined;
+    const text = required(instruction, 'the instruction for the Q-Former');
+    return keepEnd(this.#qformerTokenizer.encode(text, { addSpecialTokens: true }));
   }
 
   captionPrompt(prompt?: string): TokenizedPrompt {

@@ -1,11 +1,12 @@
 /**
- * The texts of a Q-Former that writes captions by itself (ITG, spec 2.2e): it begins with `[DEC]` and needs no prompt. The reference is
+ * The texts of a Q-Former that writes captions by itself (ITG): it begins with `[DEC]` and needs no prompt. The reference is
  * `generate` of LAVIS' first stage, which takes no text to continue.
  */
 import { join } from 'node:path';
 import { PackError, UsageError } from '../../errors.ts';
 import type { ModelDeclaration, Pack } from '../../pack/model-declaration.ts';
 import type { AnswerLength } from '../../prompt/prompt-family.ts';
+import type { IncrementalDecoder } from '../../tokenizer/incremental-decoder.ts';
 import { loadTokenizer, type Tokenizer } from '../../tokenizer/tokenizer.ts';
 import type { TokenizedPrompt, WritingTexts } from '../model.ts';
 
@@ -38,7 +39,7 @@ export class QFormerTexts implements WritingTexts {
     if (start === undefined)
       throw new PackError(
         folder,
-        `the tokenizer has no ${QFORMER_START}, which a caption of the Q-Former begins with.`,
+        `the tokenizer has no token ${QFORMER_START}. Each caption of the Q-Former begins with it.`,
       );
     return new QFormerTexts(tokenizer, start);
   }
@@ -46,7 +47,9 @@ export class QFormerTexts implements WritingTexts {
   /** @throws UsageError when there is a text to continue. */
   captionPrompt(prompt?: string): TokenizedPrompt {
     if (prompt !== undefined)
-      throw new UsageError('--prompt: a Q-Former that captions by itself continues no text. Leave the option out.');
+      throw new UsageError(
+        '--prompt: a Q-Former without a language model cannot continue a text. Leave the option out.',
+      );
     return { text: `<image>${QFORMER_START}`, segments: [null, [this.#start]], instruction: undefined };
   }
 
@@ -68,6 +71,10 @@ export class QFormerTexts implements WritingTexts {
     return this.#tokenizer.decode(tokenIds);
   }
 
+  startDecoding(): IncrementalDecoder {
+    return this.#tokenizer.startDecoding();
+  }
+
   cleanUp(text: string): string {
     return text.trim();
   }
@@ -75,6 +82,6 @@ export class QFormerTexts implements WritingTexts {
 
 function refuseQuestion(): never {
   throw new UsageError(
-    'a Q-Former that captions by itself answers no questions. Choose a model with a language model.',
+    'a Q-Former without a language model cannot answer questions. Choose a model with a language model.',
   );
 }

@@ -125,7 +125,7 @@ export class DecoderProcess {
         cause,
       });
     }
-    const message = `the ${kind} broke its decoder; the file is probably damaged. Try to open and save it anew with another program.`;
+    const message = `the ${kind} broke its decoder; the file is probably damaged. Try to open it with another program and save it again.`;
     return new ImageError('unreadable-image', message, { cause });
   }
 
@@ -148,7 +148,7 @@ export class DecoderProcess {
 /** An image that takes more time than it may. */
 export function tooSlow(kind: string, seconds: number, cause?: unknown): ImageError {
   const limit = `${formatCount(seconds)} ${seconds === 1 ? 'second' : 'seconds'}`;
-  const message = `decoding the ${kind} takes more than ${limit}, so it was stopped. If you trust the file, give it more time (--decode-timeout).`;
+  const message = `decoding the ${kind} takes more than ${limit}, so it was stopped. If you trust the file, give it more time with --decode-timeout.`;
   return new ImageError('unreadable-image', message, { cause });
 }
 

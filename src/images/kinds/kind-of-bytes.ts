@@ -51,6 +51,9 @@ const SIGNATURES: readonly Signature[] = [
 const GZIP = signature(KIND.gzip, 0, '\x1F\x8B\x08');
 const TIFF = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'].map((bytes) => signature(KIND.tiff, 0, bytes));
 
+/** The mark is short, so the numbers behind it count too. */
+const NETPBM = /^(?:P[1-6]\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s|P7\n(?:#|WIDTH|HEIGHT|DEPTH))/;
+
 /** No compressed head of an SVG is longer, and none of this length becomes more than a megabyte or two. */
 const GZIP_HEAD = 1024;
 
@@ -69,7 +72,7 @@ export function kindOfBytes(bytes: Uint8Array): ImageKind | undefined {
   if (isAt(bytes, GZIP)) return looksLikeSvg(inflatedHead(bytes)) ? KIND.svg : KIND.gzip;
   if (looksLikeSvg(bytes)) return KIND.svg;
   const head = textHead(bytes);
-  if (head !== undefined && /^P[1-7]\s/.test(head)) return KIND.netpbm;
+  if (head !== undefined && NETPBM.test(head)) return KIND.netpbm;
   // A file cut within the signature itself.
   return [...SIGNATURES, ...TIFF].find(
     ({ kind, offset, bytes: expected }) =>

@@ -29,9 +29,9 @@ const kind = (name: string, endings: string, advice?: string): ImageKind => ({
 const readable = (name: string, endings: string): ImageKind => ({ ...kind(name, endings), readable: true });
 const raw = (maker: string, endings: string): ImageKind => kind(`${maker} camera raw`, endings, EXPORT_RAW);
 
-/** Every kind that has a name here. Two keys may share an ending: bytes decide. */
+/** Every kind that has a name here. */
 export const KIND = {
-  jpeg: readable('JPEG', '.jpg .jpeg .jpe .jfif .mpo'),
+  jpeg: readable('JPEG', '.jpg .jpeg .jpe .jfif .jfi .jif .mpo'),
   png: readable('PNG', '.png .apng'),
   webp: readable('WebP', '.webp'),
   avif: readable('AVIF', '.avif .avifs'),
@@ -49,26 +49,33 @@ export const KIND = {
   sonyRaw: raw('Sony', '.arw .srf .sr2'),
   fujifilmRaw: raw('Fujifilm', '.raf'),
   olympusRaw: raw('Olympus', '.orf .ori'),
-  panasonicRaw: raw('Panasonic', '.rw2 .rwl .raw'),
+  panasonicRaw: raw('Panasonic', '.rw2 .rwl'),
   pentaxRaw: raw('Pentax', '.pef'),
   samsungRaw: raw('Samsung', '.srw'),
   hasselbladRaw: raw('Hasselblad', '.3fr .fff'),
   phaseOneRaw: raw('Phase One', '.iiq'),
-  kodakRaw: raw('Kodak', '.dcr .kdc'),
+  kodakRaw: raw('Kodak', '.dcr .kdc .k25'),
   sigmaRaw: raw('Sigma', '.x3f'),
   minoltaRaw: raw('Minolta', '.mrw'),
   cameraRaw: kind('camera raw', '.erf .mef .mos .gpr', EXPORT_RAW),
 
-  jpeg2000: kind('JPEG 2000', '.jp2 .j2k .jpf .jpx .j2c'),
+  jpeg2000: kind('JPEG 2000', '.jp2 .j2k .j2c .jpc .jpf .jpx .jpm .jph .jhc'),
   jpegXr: kind('JPEG XR', '.jxr .wdp .hdp'),
   photoshop: kind('Photoshop', '.psd .psb', EXPORT_DRAWING),
   gimp: kind('GIMP', '.xcf', EXPORT_DRAWING),
   openExr: kind('OpenEXR', '.exr'),
   radiance: kind('Radiance HDR', '.hdr'),
-  netpbm: kind('Netpbm', '.ppm .pgm .pbm .pnm .pam'),
+  netpbm: kind('Netpbm', '.ppm .pgm .pbm .pnm .pam .pfm'),
   qoi: kind('QOI', '.qoi'),
   dds: kind('DDS', '.dds'),
-  fits: kind('FITS', '.fits .fit'),
+  fits: kind('FITS', '.fits .fts'),
+  targa: kind('Targa', '.tga'),
+  pcx: kind('PCX', '.pcx'),
+  krita: kind('Krita', '.kra', EXPORT_DRAWING),
+  dicom: kind('DICOM', '.dcm'),
+  djvu: kind('DjVu', '.djvu .djv'),
+  metafile: kind('Windows metafile', '.wmf .emf', EXPORT_DRAWING),
+  appleIcon: kind('Apple icon', '.icns'),
   pdf: kind('PDF', '.pdf', NO_PICTURE),
   postScript: kind('PostScript', '.ps .eps', EXPORT_DRAWING),
   video: kind('MP4 or QuickTime video', '.mp4 .mov .m4v', 'Save single pictures of it as JPEG or PNG.'),
@@ -79,6 +86,9 @@ export const KIND = {
 
 /** The kinds with the endings of their files. */
 export const KINDS: readonly ImageKind[] = Object.values(KIND);
+
+/** Raw files of cameras, whoever made them. */
+export const CAMERA_RAWS: ReadonlySet<ImageKind> = new Set(KINDS.filter(({ advice }) => advice === EXPORT_RAW));
 
 /** The names of what can be read, for messages: `JPEG, PNG, … and JPEG XL`. */
 export const READABLE_NAMES = KINDS.filter((one) => one.readable && one !== KIND.icon)

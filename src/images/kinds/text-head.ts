@@ -36,10 +36,13 @@ export function looksLikeSvg(bytes: Uint8Array): boolean {
   );
 }
 
+/** What is said of bytes that say nothing. */
+export const UNKNOWN_CONTENT = 'content of an unknown kind';
+
 /** Describes content of no known image kind in a few words. */
 export function describeUnknown(bytes: Uint8Array): string {
   const head = textHead(bytes);
-  if (head === undefined) return 'content of an unknown kind';
+  if (head === undefined) return UNKNOWN_CONTENT;
   if (/^\s*<(?:!doctype html|html|head|body)/i.test(head)) return 'an HTML page';
   return /^\s*<\?xml/i.test(head) ? 'XML' : 'text';
 }

@@ -21,7 +21,7 @@ const FOREIGN_COMPRESSIONS: Readonly<Record<number, string>> = {
 
 const READABLE_BITS = [1, 2, 4, 8, 16, 32];
 
-const ADVICE = 'Save it anew with 8 or 16 bits per sample, and LZW, Deflate or no compression.';
+const ADVICE = 'Save it again with 8 or 16 bits per sample, and LZW, Deflate or no compression.';
 
 /** Why a picture cannot be read, as a sentence about "the TIFF" with what to do; undefined where it should be readable. */
 export function unreadableTiff({ compression, bits, sampleFormat, samples }: TiffPicture): string | undefined {

@@ -56,7 +56,7 @@ export function readBmpHeader(bytes: Uint8Array, at = 14, pixelsAt?: number): Bm
   const embedded = EMBEDDED[compression];
   if (embedded !== undefined || !(masked || [RGB, RLE8, RLE4].includes(compression))) {
     const holds = embedded === undefined ? `a compression of number ${compression}` : `a ${embedded}`;
-    throw new ImageError('unsupported-format', `the BMP holds ${holds}, which cannot be read. Save it anew as PNG.`);
+    throw new ImageError('unsupported-format', `the BMP holds ${holds}, which cannot be read. Save it again as PNG.`);
   }
   // Masks belong to the header from its third version on; before, they follow it.
   const maskBytes = masked && size < V3 ? (compression === ALPHA_BITFIELDS ? 16 : size >= 52 ? 0 : 12) : 0;

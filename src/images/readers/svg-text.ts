@@ -4,7 +4,7 @@
  */
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import sharp from 'sharp';
+import { sharp } from '../load-sharp.ts';
 import { ImageError } from '../../errors.ts';
 import { formatCount } from '../format-count.ts';
 import { isGzip } from '../kinds/kind-of-bytes.ts';

@@ -2,7 +2,8 @@
  * SVG by librsvg. A drawing has no pixels of its own: it is drawn at the size that the model wants, small icons larger and large drawings smaller
  * than they say.
  */
-import sharp, { type SharpOptions } from 'sharp';
+import type { SharpOptions } from 'sharp';
+import { sharp } from '../load-sharp.ts';
 import { refuseLarge } from '../decode-failure.ts';
 import type { VipsSource } from './vips-source.ts';
 import { KIND } from '../kinds/kinds.ts';

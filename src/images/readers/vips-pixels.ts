@@ -5,8 +5,10 @@
  * 16 bit to 8, alpha over white, CMYK without a profile. So is what libvips does not do, or does to another end: profiles of 16-bit pictures,
  * L*a*b*, samples that are measurements. Everything else libvips converts itself.
  */
-import sharp, { type Metadata, type Sharp } from 'sharp';
+import type { Metadata, Sharp } from 'sharp';
+import { sharp } from '../load-sharp.ts';
 import { ImageError } from '../../errors.ts';
+import { nativeWork } from '../../threads/native-work.ts';
 import { compositeAlpha, flattenLevels, type Alpha, type AlphaRule } from '../colour/alpha.ts';
 import { cmykToRgb } from '../colour/cmyk.ts';
 import { codePointProfile } from '../colour/code-points.ts';
@@ -54,12 +56,9 @@ export async function vipsPixels(source: VipsSource, { alpha: rule, side, second
   // With alpha or another sample beside the colour, libvips would mix it into the colours.
   const exact = conversion.depth !== 'uchar' || conversion.colours === 4 || header.hasAlpha;
   const size = side === undefined || exact ? undefined : reducedSize(header, side);
-  const { data, info } = await inColourSpace(
-    size === undefined ? upright : reduce(upright, size, header.format),
-    conversion,
-  )
-    .raw({ depth: conversion.depth })
-    .toBuffer({ resolveWithObject: true });
+  const reduced = size === undefined ? upright : reduce(upright, size, header.format);
+  const decoded = inColourSpace(reduced, conversion).raw({ depth: conversion.depth });
+  const { data, info } = await nativeWork(decoded.toBuffer({ resolveWithObject: true }));
   const pixels = info.width * info.height;
   const { alphaIsLost = false } = conversion;
   const alpha = { channel: alphaIsLost ? undefined : alphaChannel(source, conversion.colours, info.channels), rule };
@@ -75,7 +74,7 @@ async function compositeCmykAlpha(source: VipsSource, rgb: Uint8Array, pixels: n
   const image = sharp(source.bytes, { ...source.options, ignoreIcc: true })
     .autoOrient()
     .pipelineColourspace('cmyk');
-  const data = await image.toColourspace('cmyk').raw({ depth: 'ushort' }).toBuffer();
+  const data = await nativeWork(image.toColourspace('cmyk').raw({ depth: 'ushort' }).toBuffer());
   compositeAlpha(rgb, pixels, wideOf(data), channels, alpha);
 }
 
@@ -163,7 +162,7 @@ function measuredConversion({ header, tiff }: VipsSource, profile: MatrixProfile
   const colours = space === 'srgb' || space === 'rgb16' || space === 'scrgb' ? 3 : 1;
   if (colours === 1 && space !== 'b-w' && space !== 'grey16') {
     const what = `${tiff?.bits ?? ''}-bit samples of the colour space ${space}`;
-    const advice = 'Save it anew as RGB with 8 or 16 bits per sample.';
+    const advice = 'Save it again as RGB with 8 or 16 bits per sample.';
     throw new ImageError('unsupported-format', `the TIFF holds ${what}, which cannot be read. ${advice}`);
   }
   const read = depth === 'uchar' || depth === 'ushort' || depth === 'uint' ? depth : 'float';

@@ -4,8 +4,10 @@
  * Some intact files are refused by libvips for the sake of one number in their header. That number is changed in memory; what it said is kept
  * here and made up for when the samples are converted.
  */
-import sharp, { type Metadata, type SharpOptions } from 'sharp';
+import type { Metadata, SharpOptions } from 'sharp';
+import { sharp } from '../load-sharp.ts';
 import { ImageError } from '../../errors.ts';
+import { nativeWork } from '../../threads/native-work.ts';
 import { isoPicture, type CodePoints } from '../kinds/iso-picture.ts';
 import { KIND, type ImageKind } from '../kinds/kinds.ts';
 import { readTiff, TAG } from '../kinds/tiff-directory.ts';
@@ -45,7 +47,7 @@ export async function openVips(kind: ImageKind, bytes: Buffer): Promise<VipsSour
     ...(tiff === undefined ? {} : { page: tiff.page, tiff: { subifd: tiff.subifd } }),
     ...(tiff !== undefined && tiff.largestFieldBytes > TRUSTED_FIELD_BYTES ? { unlimited: true } : {}),
   };
-  const header = await sharp(given, { ...options, failOn: 'error' }).metadata();
+  const header = await nativeWork(sharp(given, { ...options, failOn: 'error' }).metadata());
   return { kind, bytes: given, options, header, tiff, codePoints };
 }
 

@@ -28,3 +28,10 @@ export function attentionHeads(config: ObjectReader, byDefault: number, hiddenSi
 export function requireValue(config: ObjectReader, key: string, needed: boolean): void {
   if (config.has(key) && config.boolean(key) !== needed) config.fail(key, String(needed));
 }
+
+/** The base of the rotary frequencies; transformers 5 writes it into `rope_parameters`. */
+export function ropeTheta(config: ObjectReader): number {
+  const parameters = config.objectOrEmpty('rope_parameters');
+  if (parameters.has('rope_type')) parameters.oneOf('rope_type', ['default']);
+  return number(config, 'rope_theta', number(parameters, 'rope_theta', 10_000));
+}

@@ -1,9 +1,10 @@
 /**
- * EVA ViT: the frozen image encoder of the Q-Former family (spec 1.1; EVA, https://arxiv.org/abs/2211.07636; LAVIS eva_vit.py).
+ * EVA ViT: the frozen image encoder of the Q-Former family (EVA, https://arxiv.org/abs/2211.07636; LAVIS eva_vit.py).
  * Pre-norm transformer over patches, class token first, absolute positions; the layer norm that follows it in BLIP-2 is included.
  *
  * B images, C = 3 channels, S image side, P patches, N = P + 1 tokens, D hidden size.
  */
+import type { ObjectReader } from '../../pack/object-reader.ts';
 import {
   concat,
   add,
@@ -22,8 +23,58 @@ import type { GraphBuilder } from '../graph/builder.ts';
 import type { Value } from '../graph/value.ts';
 import { concatRows, constantWeight, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
+import { attentionHeads, integer, number } from './config-keys.ts';
 import { interpolatePositions } from './position-interpolation.ts';
-import type { VisionConfig } from './vision-config.ts';
+
+/** Side of a patch in pixels, where no config says anything else. */
+export const PATCH_SIZE = 14;
+
+export type VisionConfig = {
+  hiddenSize: number;
+  intermediateSize: number;
+  numHiddenLayers: number;
+  numAttentionHeads: number;
+  imageSize: number;
+  patchSize: number;
+  /** Of the norms inside the blocks. */
+  layerNormEps: number;
+  /** Of the norm after the last block, the originals' `ln_vision`. */
+  postLayerNormEps: number;
+  /** True where the norm after the last block was never trained, so that checkpoints leave it out. */
+  mayLackPostLayernorm: boolean;
+};
+
+/** What a family's published checkpoints have where no config says anything else. */
+type VisionDefaults = Pick<VisionConfig, 'imageSize' | 'layerNormEps' | 'postLayerNormEps' | 'mayLackPostLayernorm'>;
+
+/**
+ * The sizes of an EVA ViT, in the keys of Hugging Face's vision_config. Hugging Face has one epsilon for all norms, the originals two
+ * (`ln_vision_eps` for the last one).
+ *
+ * @throws the reader's error when a key is mistyped, or asks for a variant of the architecture that is not built.
+ */
+export function readVisionConfig(config: ObjectReader, defaults: VisionDefaults): VisionConfig {
+  if (config.has('hidden_act')) config.oneOf('hidden_act', ['gelu']);
+  const hiddenSize = integer(config, 'hidden_size', 1408);
+  const layerNormEps = number(config, 'layer_norm_eps', defaults.layerNormEps);
+  const postDefault = defaults.postLayerNormEps === defaults.layerNormEps ? layerNormEps : defaults.postLayerNormEps;
+  return {
+    hiddenSize,
+    intermediateSize: integer(config, 'intermediate_size', 6144),
+    numHiddenLayers: integer(config, 'num_hidden_layers', 39),
+    numAttentionHeads: attentionHeads(config, 16, hiddenSize),
+    imageSize: integer(config, 'image_size', defaults.imageSize),
+    patchSize: integer(config, 'patch_size', PATCH_SIZE),
+    layerNormEps,
+    postLayerNormEps: number(config, 'ln_vision_eps', postDefault),
+    mayLackPostLayernorm: defaults.mayLackPostLayernorm,
+  };
+}
+
+/** P, of an image whose side may have a rest that no patch covers. */
+export function patchCount({ imageSize, patchSize }: VisionConfig): number {
+  return Math.floor(imageSize / patchSize) ** 2;
+}
 
 /**
  * Builds `vision_encoder`: pixel_values [B, 3, S, S] -> image_embeds [B, N, D].
@@ -51,7 +102,7 @@ export function buildVisionEncoder(g: GraphBuilder, weights: WeightCursor, confi
 function embedPatches(g: GraphBuilder, weights: WeightCursor, pixelValues: Value, config: VisionConfig): Value {
   const { hiddenSize: D, imageSize, patchSize } = config;
   const side = Math.floor(imageSize / patchSize);
-  const P = side * side;
+  const P = patchCount(config);
   const kernel = g.weight(weights.take('patch_embedding.weight', [D, 3, patchSize, patchSize]));
   const bias = g.weight(weights.take('patch_embedding.bias', [D]));
   const strides = [patchSize, patchSize];
@@ -69,8 +120,8 @@ function embedPatches(g: GraphBuilder, weights: WeightCursor, pixelValues: Value
 
 /** Learned positions for this grid; those of another grid are interpolated. */
 function takePositions(weights: WeightCursor, side: number, D: number): Weight {
-  const [, rows = 0] = weights.shapeOf('position_embedding');
-  const isSquare = Number.isInteger(Math.sqrt(rows - 1));
+  const [, rows] = weights.shapeOf('position_embedding');
+  const isSquare = rows !== undefined && Number.isInteger(Math.sqrt(rows - 1));
   const positions = weights.take('position_embedding', [1, isSquare ? rows : side * side + 1, D]);
   return interpolatePositions(positions, side);
 }
@@ -105,7 +156,7 @@ function block(
   const { hiddenSize: D, intermediateSize, numAttentionHeads, layerNormEps } = config;
   const selfAttn = weights.at('self_attn');
   const qkv = linearWithoutBias(g, normalized, selfAttn.take('qkv.weight', [3 * D, D])); // [B, N, 3D]
-  const [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, N, D] each
+  const [query, key, value] = split(g, qkv, 3); // [B, N, D] each
   const attended = attention(g, query, key, value, takeQkvBias(selfAttn, D), numAttentionHeads); // [B, N, D]
   const projected = linearWithoutBias(g, attended, selfAttn.take('projection.weight', [D, D])); // [B, N, D]
   const middle = skipLayerNorm(

@@ -1,24 +1,89 @@
 /**
- * LLaMA, the decoder-only language model of Vicuna and LLaMA-2-chat (spec 4.3; https://arxiv.org/abs/2302.13971; transformers
+ * LLaMA, the decoder-only language model of Vicuna and LLaMA-2-chat (https://arxiv.org/abs/2302.13971; transformers
  * modeling_llama.py). Pre-norm with RMSNorm, rotary positions, SwiGLU, no biases, a head of its own. Reads embeddings.
  *
  * B rows, S new positions, C positions of the cache, H heads of size Dh, Hk key/value heads, d hidden size, F feed-forward size, V vocabulary rows.
  */
-import { add, linearWithoutBias, positionOfEachRow, split } from '../graph/operators.ts';
+import type { ObjectReader } from '../../pack/object-reader.ts';
+import { add, linearWithoutBias, multiply, positionOfEachRow, rmsNorm, silu, split } from '../graph/operators.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import { cachedAttention, cacheMasks, type CacheMasks } from '../graph/cached-attention.ts';
 import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
-import { multiply, silu } from '../graph/gates.ts';
-import { rmsNorm } from '../graph/rms-norm.ts';
 import { buildRotaryTables, rotate } from '../graph/rotary.ts';
 import type { Value } from '../graph/value.ts';
-import { concatRows, mergeLora, type Weight } from '../read/weight.ts';
+import { concatRows, mergeLora, type LoraConfig, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
-import type { LlamaConfig } from './llama-config.ts';
+import { attentionHeads, flag, integer, number, requireValue, ropeTheta } from './config-keys.ts';
+import {
+  declareDecoder,
+  HEAD_NAME,
+  ROTARY_BUFFER,
+  TIED_HEAD,
+  type BuildableArchitecture,
+} from './language-architecture.ts';
 
-/** The token embeddings, a table of rows [V, d]. */
-export function takeLlamaEmbeddings(weights: WeightCursor, config: LlamaConfig): Weight {
-  return weights.take('model.embed_tokens.weight', [weights.rows('model.embed_tokens.weight'), config.hiddenSize]);
+export const LLAMA: BuildableArchitecture<LlamaConfig> = {
+  name: 'llama',
+  modelTypes: ['llama'],
+  names: [
+    ROTARY_BUFFER,
+    { pattern: /^model\.(embed_tokens|layers|norm)\./, name: 'language_model.model.$1.' },
+    HEAD_NAME,
+  ],
+  leftOver: [TIED_HEAD],
+  defaultEosTokenIds: [2],
+  readConfig: readLlamaConfig,
+  declare: declareDecoder,
+  tokenEmbeddings: 'model.embed_tokens.weight',
+  buildGraphs: (newGraph, weights, config, tokenEmbeddings) =>
+    buildDecoder(newGraph('decoder'), weights, config, tokenEmbeddings),
+};
+
+type LlamaConfig = {
+  hiddenSize: number;
+  intermediateSize: number;
+  numHiddenLayers: number;
+  numAttentionHeads: number;
+  numKeyValueHeads: number;
+  headDim: number;
+  maxPositionEmbeddings: number;
+  ropeTheta: number;
+  rmsNormEps: number;
+  tieWordEmbeddings: boolean;
+  /** Of the adaptation that the checkpoint brings, if any. */
+  lora: LoraConfig | undefined;
+};
+
+/**
+ * The sizes of a LLaMA from its config.json, with the defaults of transformers' LlamaConfig.
+ *
+ * @throws the reader's error when a key is mistyped, or asks for a variant of the architecture that is not built.
+ */
+function readLlamaConfig(config: ObjectReader): LlamaConfig {
+  if (config.has('hidden_act')) config.oneOf('hidden_act', ['silu']);
+  requireValue(config, 'attention_bias', false);
+  requireValue(config, 'mlp_bias', false);
+  if (config.has('rope_scaling')) config.fail('rope_scaling', 'null');
+  const hiddenSize = integer(config, 'hidden_size', 4096);
+  const numAttentionHeads = attentionHeads(config, 32, hiddenSize);
+  const numKeyValueHeads = integer(config, 'num_key_value_heads', numAttentionHeads);
+  if (numKeyValueHeads === 0 || numAttentionHeads % numKeyValueHeads !== 0)
+    config.fail('num_key_value_heads', `a divisor of num_attention_heads (${numAttentionHeads})`);
+  const headDim = integer(config, 'head_dim', hiddenSize / numAttentionHeads);
+  if (headDim === 0 || headDim % 2 !== 0) config.fail('head_dim', 'an even number');
+  return {
+    hiddenSize,
+    intermediateSize: integer(config, 'intermediate_size', 11_008),
+    numHiddenLayers: integer(config, 'num_hidden_layers', 32),
+    numAttentionHeads,
+    numKeyValueHeads,
+    headDim,
+    maxPositionEmbeddings: integer(config, 'max_position_embeddings', 2048),
+    ropeTheta: ropeTheta(config),
+    rmsNormEps: number(config, 'rms_norm_eps', 1e-6),
+    tieWordEmbeddings: flag(config, 'tie_word_embeddings', false),
+    lora: undefined,
+  };
 }
 
 /**
@@ -27,12 +92,7 @@ export function takeLlamaEmbeddings(weights: WeightCursor, config: LlamaConfig):
  *
  * @param weights cursor at the language model; low-rank adaptations beside a projection are merged into it
  */
-export function buildLlamaDecoder(
-  g: GraphBuilder,
-  weights: WeightCursor,
-  config: LlamaConfig,
-  tokenEmbeddings: Weight,
-): void {
+function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: LlamaConfig, tokenEmbeddings: Weight): void {
   const { hiddenSize: d, numHiddenLayers, rmsNormEps, numAttentionHeads, numKeyValueHeads, headDim } = config;
   const model = weights.at('model');
   const inputs = declareDecoderInputs(g, d);
@@ -88,10 +148,10 @@ function projectQkv(
   const v = takeProjection(weights, 'v_proj', config);
   if (config.numKeyValueHeads === config.numAttentionHeads) {
     const joined = linearWithoutBias(g, x, concatRows(q, k, v)); // [B, S, 3·H·Dh]
-    const [query, key, value] = split(g, joined, 3) as [Value, Value, Value];
+    const [query, key, value] = split(g, joined, 3);
     return { query, key, value };
   }
-  const [key, value] = split(g, linearWithoutBias(g, x, concatRows(k, v)), 2) as [Value, Value];
+  const [key, value] = split(g, linearWithoutBias(g, x, concatRows(k, v)), 2);
   return { query: linearWithoutBias(g, x, q), key, value };
 }
 

@@ -1,9 +1,10 @@
 /**
- * OPT, the decoder-only language model of BLIP-2 (spec 4.1; https://arxiv.org/abs/2205.01068; transformers modeling_opt.py).
+ * OPT, the decoder-only language model of BLIP-2 (https://arxiv.org/abs/2205.01068; transformers modeling_opt.py).
  * Pre-norm, learned positions, ReLU, output head tied to the token embeddings. Reads embeddings, so that image tokens can stand among them.
  *
  * B rows, S new positions, C positions of the cache, H heads of size Dh, d hidden size, F feed-forward size, V vocabulary rows.
  */
+import type { ObjectReader } from '../../pack/object-reader.ts';
 import {
   add,
   layerNorm,
@@ -21,22 +22,67 @@ import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import type { Value } from '../graph/value.ts';
 import { concatRows, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
-import type { OptConfig } from './opt-config.ts';
+import { attentionHeads, integer, requireValue } from './config-keys.ts';
+import { declareDecoder, HEAD_NAME, TIED_HEAD, type BuildableArchitecture } from './language-architecture.ts';
 
 /** Learned position p stands in row p + 2 of its table: rows 0 and 1 are left over from fairseq's padding. */
 const POSITION_OFFSET = 2;
 const LAYER_NORM_EPS = 1e-5;
 
-/** The token embeddings, shared by both graphs: as a table of rows, and as the output head. */
-export function takeTokenEmbeddings(weights: WeightCursor, config: OptConfig): Weight {
-  const name = 'model.decoder.embed_tokens.weight';
-  return weights.take(name, [weights.rows(name), config.hiddenSize]);
-}
+export const OPT: BuildableArchitecture<OptConfig> = {
+  name: 'opt',
+  modelTypes: ['opt'],
+  names: [
+    // Older files lack the outermost name.
+    { pattern: /^(?:model\.)?decoder\./, name: 'language_model.model.decoder.' },
+    HEAD_NAME,
+  ],
+  leftOver: [TIED_HEAD],
+  defaultEosTokenIds: [2],
+  readConfig: readOptConfig,
+  declare: declareDecoder,
+  tokenEmbeddings: 'model.decoder.embed_tokens.weight',
+  buildGraphs: (newGraph, weights, config, tokenEmbeddings) =>
+    buildDecoder(newGraph('decoder'), weights, config, tokenEmbeddings),
+};
 
-/** Builds `embed_tokens`: input_ids int64 [B, T] -> inputs_embeds [B, T, d]. */
-export function buildEmbedTokens(g: GraphBuilder, tokenEmbeddings: Weight): void {
-  const inputIds = g.input('input_ids', 'int64', ['B', 'T']); // [B, T]
-  g.output('inputs_embeds', g.gatherRows(tokenEmbeddings, inputIds)); // [B, T, d]
+type OptConfig = {
+  hiddenSize: number;
+  ffnDim: number;
+  numHiddenLayers: number;
+  numAttentionHeads: number;
+  numKeyValueHeads: number;
+  headDim: number;
+  maxPositionEmbeddings: number;
+};
+
+/**
+ * The sizes of an OPT from its config.json, with the defaults of transformers' OPTConfig. The tensors know the height of its tables.
+ *
+ * @throws the reader's error when a key is mistyped, or asks for a variant of the architecture that is not built.
+ */
+function readOptConfig(config: ObjectReader): OptConfig {
+  if (config.has('activation_function')) config.oneOf('activation_function', ['relu']);
+  requireValue(config, 'do_layer_norm_before', true);
+  requireValue(config, 'enable_bias', true);
+  requireValue(config, '_remove_final_layer_norm', false);
+  requireValue(config, 'layer_norm_elementwise_affine', true);
+  requireValue(config, 'tie_word_embeddings', true);
+  const hiddenSize = integer(config, 'hidden_size', 768);
+  // Only OPT-350m, which no BLIP-2 uses, embeds words in another width than it computes in.
+  if (config.has('word_embed_proj_dim') && config.integer('word_embed_proj_dim') !== hiddenSize) {
+    config.fail('word_embed_proj_dim', `equal to hidden_size (${hiddenSize})`);
+  }
+  const numAttentionHeads = attentionHeads(config, 12, hiddenSize);
+  return {
+    hiddenSize,
+    ffnDim: integer(config, 'ffn_dim', 3072),
+    numHiddenLayers: integer(config, 'num_hidden_layers', 12),
+    numAttentionHeads,
+    numKeyValueHeads: numAttentionHeads,
+    headDim: hiddenSize / numAttentionHeads,
+    maxPositionEmbeddings: integer(config, 'max_position_embeddings', 2048),
+  };
 }
 
 /**
@@ -46,12 +92,12 @@ export function buildEmbedTokens(g: GraphBuilder, tokenEmbeddings: Weight): void
  * needed as keys and values alone.
  *
  * @param weights cursor at the language model (`language_model`)
+ * @param tokenEmbeddings serve as the output head too
  */
-export function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: OptConfig, tokenEmbeddings: Weight): void {
-  const { hiddenSize: d, numHiddenLayers, numAttentionHeads: H, maxPositionEmbeddings } = config;
+function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: OptConfig, tokenEmbeddings: Weight): void {
+  const { hiddenSize: d, numHiddenLayers, numAttentionHeads: H, headDim, maxPositionEmbeddings } = config;
   const decoder = weights.at('model.decoder');
   const inputs = declareDecoderInputs(g, d);
-  const heads = { numAttentionHeads: H, numKeyValueHeads: H, headDim: d / H };
   let masks: CacheMasks | undefined;
 
   const positionTable = decoder.take('embed_positions.weight', [maxPositionEmbeddings + POSITION_OFFSET, d]);
@@ -63,11 +109,11 @@ export function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: Opt
   for (let n = 0; n < numHiddenLayers; n++) {
     const isLast = n === numHiddenLayers - 1;
     const layer = decoder.at(`layers.${n}`);
-    const cache = layerCache(g, n, H, d / H); // [B, H, C, Dh] each
-    masks ??= cacheMasks(g, { ...inputs, ...cache }, heads);
+    const cache = layerCache(g, n, H, headDim); // [B, H, C, Dh] each
+    masks ??= cacheMasks(g, { ...inputs, ...cache }, config);
     const qkv = projectQkv(g, layer.at('self_attn'), normalized, d); // [B, S, 3d]
-    const [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, S, d] each
-    let attended = cachedAttention(g, n, { query, key, value, ...cache }, masks, heads); // [B, S, d]
+    const [query, key, value] = split(g, qkv, 3); // [B, S, d] each
+    let attended = cachedAttention(g, n, { query, key, value, ...cache }, masks, config); // [B, S, d]
     if (isLast) {
       attended = positionOfEachRow(g, attended, inputs.logitPositions); // [B, d]
       hidden = positionOfEachRow(g, hidden, inputs.logitPositions); // [B, d]
@@ -79,11 +125,7 @@ export function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: Opt
 }
 
 function projectQkv(g: GraphBuilder, weights: WeightCursor, x: Value, d: number): Value {
-  const [q, k, v] = ['q_proj', 'k_proj', 'v_proj'].map((name) => weights.at(name)) as [
-    WeightCursor,
-    WeightCursor,
-    WeightCursor,
-  ];
+  const [q, k, v] = [weights.at('q_proj'), weights.at('k_proj'), weights.at('v_proj')];
   const weight = concatRows(q.take('weight', [d, d]), k.take('weight', [d, d]), v.take('weight', [d, d]));
   return linear(g, x, weight, concatRows(q.take('bias', [d]), k.take('bias', [d]), v.take('bias', [d]))); // [B, S, 3d]
 }

@@ -1,5 +1,5 @@
 /**
- * Phi-2, and TinyGPT-V's variant of it (spec 4.4, 4.5; transformers modeling_phi.py; https://arxiv.org/abs/2312.16862). Attention and
+ * Phi-2, and TinyGPT-V's variant of it (transformers modeling_phi.py; https://arxiv.org/abs/2312.16862). Attention and
  * feed-forward part read the same normalised input side by side; positions turn a part of each head; every layer has biases, the head too.
  *
  * TinyGPT-V normalises queries and keys per head before they are turned, and the attention's result before it is added; and it was
@@ -7,25 +7,141 @@
  *
  * B rows, S new positions, C positions of the cache, H heads of size Dh, d hidden size, F feed-forward size, V vocabulary rows.
  */
-import { add, layerNorm, linear, linearWithoutBias, positionOfEachRow, reshape, split } from '../graph/operators.ts';
-import { biasTanhGelu } from '../graph/gates.ts';
+import type { ObjectReader } from '../../pack/object-reader.ts';
+import {
+  add,
+  biasTanhGelu,
+  layerNorm,
+  linear,
+  linearWithoutBias,
+  positionOfEachRow,
+  reshape,
+  rmsNorm,
+  split,
+} from '../graph/operators.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
 import { cachedAttention, cacheMasks, type CacheMasks } from '../graph/cached-attention.ts';
 import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
-import { rmsNorm } from '../graph/rms-norm.ts';
 import { buildRotaryTables, rotate } from '../graph/rotary.ts';
 import type { Value } from '../graph/value.ts';
-import { concatRows, constantWeight, mergeLora, reorderRows, type Weight } from '../read/weight.ts';
+import { concatRows, constantWeight, mergeLora, reorderRows, type LoraConfig, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
-import type { PhiConfig } from './phi-config.ts';
+import { attentionHeads, integer, number, requireValue, ropeTheta } from './config-keys.ts';
+import { declareDecoder, HEAD_NAME, ROTARY_BUFFER, type BuildableArchitecture } from './language-architecture.ts';
 
 /** TinyGPT-V's norms on queries and keys, and the one behind the attention. */
 const HEAD_NORM_EPS = 1e-5;
 const POST_NORM_EPS = 1e-6;
 
-/** The token embeddings, a table of rows [V, d]. */
-export function takePhiEmbeddings(weights: WeightCursor, config: PhiConfig): Weight {
-  return weights.take('model.embed_tokens.weight', [weights.rows('model.embed_tokens.weight'), config.hiddenSize]);
+export const PHI: BuildableArchitecture<PhiConfig> = {
+  name: 'phi',
+  modelTypes: ['phi', 'phi-msft'],
+  names: [
+    ROTARY_BUFFER,
+    { pattern: /^model\.(embed_tokens|layers|final_layernorm)\./, name: 'language_model.model.$1.' },
+    HEAD_NAME,
+    // As it was first published.
+    { pattern: /\.mixer\.(?:inner_attn|inner_cross_attn|rotary_emb)\./, unneeded: 'a buffer of the attention' },
+    { pattern: /^transformer\.embd\.wte\./, name: 'language_model.model.embed_tokens.' },
+    { pattern: /^transformer\.h\.(\d+)\.ln\./, name: 'language_model.model.layers.$1.input_layernorm.' },
+    { pattern: /^transformer\.h\.(\d+)\.mixer\.Wqkv\./, name: 'language_model.model.layers.$1.self_attn.Wqkv.' },
+    { pattern: /^transformer\.h\.(\d+)\.mixer\.out_proj\./, name: 'language_model.model.layers.$1.self_attn.dense.' },
+    { pattern: /^transformer\.h\.(\d+)\.mlp\./, name: 'language_model.model.layers.$1.mlp.' },
+    { pattern: /^lm_head\.ln\./, name: 'language_model.model.final_layernorm.' },
+    { pattern: /^lm_head\.linear\./, name: 'language_model.lm_head.' },
+  ],
+  leftOver: [],
+  defaultEosTokenIds: [2],
+  readConfig: readPhiConfig,
+  declare: declareDecoder,
+  tokenEmbeddings: 'model.embed_tokens.weight',
+  buildGraphs: (newGraph, weights, config) => buildDecoder(newGraph('decoder'), weights, config),
+};
+
+type PhiConfig = {
+  hiddenSize: number;
+  intermediateSize: number;
+  numHiddenLayers: number;
+  numAttentionHeads: number;
+  numKeyValueHeads: number;
+  headDim: number;
+  /** Features of each head that positions turn; the others stay as they are. */
+  rotaryDim: number;
+  maxPositionEmbeddings: number;
+  ropeTheta: number;
+  layerNormEps: number;
+  /** Whether it is TinyGPT-V's: norms on queries and keys, and one behind the attention. */
+  hasTinyGptVNorms: boolean;
+  /** Of the adaptation that the checkpoint brings, if any. */
+  lora: LoraConfig | undefined;
+};
+
+/**
+ * The sizes of a Phi-2 from its config.json: in the keys of transformers (`model_type` "phi"), or in those of the original repository
+ * ("phi-msft").
+ *
+ * @throws the reader's error when a key is mistyped, or asks for a variant of the architecture that is not built.
+ */
+function readPhiConfig(config: ObjectReader): PhiConfig {
+  const sizes = config.has('n_embd') ? readOriginalSizes(config) : readTransformersSizes(config);
+  const headDim = sizes.hiddenSize / sizes.numAttentionHeads;
+  if (sizes.rotaryDim === 0 || sizes.rotaryDim % 2 !== 0 || sizes.rotaryDim > headDim) {
+    config.fail(config.has('n_embd') ? 'rotary_dim' : 'partial_rotary_factor', `an even share of ${headDim} features`);
+  }
+  return {
+    ...sizes,
+    headDim,
+    numKeyValueHeads: sizes.numAttentionHeads,
+    ropeTheta: ropeTheta(config),
+    hasTinyGptVNorms: false,
+    lora: undefined,
+  };
+}
+
+type Sizes = Omit<PhiConfig, 'headDim' | 'numKeyValueHeads' | 'ropeTheta' | 'hasTinyGptVNorms' | 'lora'>;
+
+function readTransformersSizes(config: ObjectReader): Sizes {
+  if (config.has('hidden_act')) config.oneOf('hidden_act', ['gelu_new']);
+  requireValue(config, 'qk_layernorm', false);
+  requireValue(config, 'tie_word_embeddings', false);
+  if (config.has('rope_scaling')) config.fail('rope_scaling', 'null');
+  const hiddenSize = integer(config, 'hidden_size', 2048);
+  const numAttentionHeads = attentionHeads(config, 32, hiddenSize);
+  if (config.has('num_key_value_heads') && config.integer('num_key_value_heads') !== numAttentionHeads)
+    config.fail('num_key_value_heads', `equal to num_attention_heads (${numAttentionHeads})`);
+  // The class has another default than the published model, so the key must be there.
+  const parameters = config.objectOrEmpty('rope_parameters');
+  const owner = parameters.has('partial_rotary_factor') ? parameters : config;
+  const factor = owner.number('partial_rotary_factor');
+  return {
+    hiddenSize,
+    intermediateSize: integer(config, 'intermediate_size', 8192),
+    numHiddenLayers: integer(config, 'num_hidden_layers', 24),
+    numAttentionHeads,
+    rotaryDim: Math.floor(factor * (hiddenSize / numAttentionHeads)),
+    maxPositionEmbeddings: integer(config, 'max_position_embeddings', 2048),
+    layerNormEps: number(config, 'layer_norm_eps', 1e-5),
+  };
+}
+
+function readOriginalSizes(config: ObjectReader): Sizes {
+  if (config.has('activation_function')) config.oneOf('activation_function', ['gelu_new']);
+  requireValue(config, 'tie_word_embeddings', false);
+  const hiddenSize = config.integer('n_embd');
+  const numAttentionHeads = config.integer('n_head');
+  if (numAttentionHeads === 0 || hiddenSize % numAttentionHeads !== 0)
+    config.fail('n_head', `a divisor of n_embd (${hiddenSize})`);
+  if (config.has('n_head_kv') && config.integer('n_head_kv') !== numAttentionHeads)
+    config.fail('n_head_kv', `equal to n_head (${numAttentionHeads})`);
+  return {
+    hiddenSize,
+    intermediateSize: config.has('n_inner') ? config.integer('n_inner') : 4 * hiddenSize,
+    numHiddenLayers: config.integer('n_layer'),
+    numAttentionHeads,
+    rotaryDim: config.integer('rotary_dim'),
+    maxPositionEmbeddings: integer(config, 'n_positions', 2048),
+    layerNormEps: number(config, 'layer_norm_epsilon', 1e-5),
+  };
 }
 
 /**
@@ -34,7 +150,7 @@ export function takePhiEmbeddings(weights: WeightCursor, config: PhiConfig): Wei
  *
  * @param weights cursor at the language model, in any of the three published layouts of the attention
  */
-export function buildPhiDecoder(g: GraphBuilder, weights: WeightCursor, config: PhiConfig): void {
+function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: PhiConfig): void {
   const { hiddenSize: d, numHiddenLayers, numAttentionHeads: H, headDim, layerNormEps, hasTinyGptVNorms } = config;
   const model = weights.at('model');
   const inputs = declareDecoderInputs(g, d);
@@ -50,7 +166,7 @@ export function buildPhiDecoder(g: GraphBuilder, weights: WeightCursor, config: 
     const qkv = linear(g, normalized, takeQkvWeight(selfAttn, config), takeQkvBias(selfAttn, config)); // [B, S, 3d]
     const cache = layerCache(g, n, H, headDim); // [B, H, C, Dh] each
     masks ??= cacheMasks(g, { ...inputs, ...cache }, config);
-    let [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, S, d] each
+    let [query, key, value] = split(g, qkv, 3); // [B, S, d] each
     if (hasTinyGptVNorms) {
       query = normalizeHeads(g, selfAttn, 'q_layernorm', query, config); // [B, S, d]
       key = normalizeHeads(g, selfAttn, 'k_layernorm', key, config); // [B, S, d]
@@ -137,12 +253,8 @@ function joinQkv(
   if (weights.has(`Wqkv.${part}`)) return weights.take(`Wqkv.${part}`, joined);
   if (weights.has(`query_key_value.${part}`))
     return reorderRows(weights.take(`query_key_value.${part}`, joined), fromPerHead(config), 'by-role');
-  const [q, k, v] = ['q_proj', 'k_proj', 'v_proj'].map((name) => weights.take(`${name}.${part}`, single)) as [
-    Weight,
-    Weight,
-    Weight,
-  ];
-  return concatRows(q, k, v);
+  const take = (name: string): Weight => weights.take(`${name}.${part}`, single);
+  return concatRows(take('q_proj'), take('k_proj'), take('v_proj'));
 }
 
 /** Where each row of [role, head, feature] stands in [head, role, feature]. */

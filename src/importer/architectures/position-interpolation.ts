@@ -1,8 +1,8 @@
 /**
- * Learned image positions for another grid than they were trained on (spec 1.1): PyTorch's bicubic `interpolate` with align_corners=False,
+ * Learned image positions for another grid than they were trained on: PyTorch's bicubic `interpolate` with align_corners=False,
  * whose cubic has a = -0.75 and which repeats the border. Not the kernel that resizes photographs.
  */
-import { readAll, type Weight } from '../read/weight.ts';
+import { readAll, sizeOfAxis, type Weight } from '../read/weight.ts';
 
 const A = -0.75;
 
@@ -12,7 +12,7 @@ const A = -0.75;
  * @returns [1, newGrid² + 1, D], computed in float64 when it is first read
  */
 export function interpolatePositions(positions: Weight, newGrid: number): Weight {
-  const [, rows = 0, width = 0] = positions.shape;
+  const [rows, width] = [sizeOfAxis(positions, 1), sizeOfAxis(positions, 2)];
   const oldGrid = Math.sqrt(rows - 1);
   if (oldGrid === newGrid) return positions;
   if (!Number.isInteger(oldGrid))

@@ -1,5 +1,5 @@
 /**
- * The Q-Former as a language model (ITG, spec 2.2e): text is written token by token, and sees the queries as a prefix. The queries see only
+ * The Q-Former as a language model (ITG): text is written token by token, and sees the queries as a prefix. The queries see only
  * each other and the image, so their keys and values are computed once per image. https://arxiv.org/abs/2301.12597
  *
  * Only checkpoints of the first stage hold the output head. B rows, N image embeddings of width Dv, Q query tokens, S new positions, M length
@@ -21,8 +21,10 @@ import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import { attentionWithKeys } from '../graph/padded-attention.ts';
 import { withBatchOf } from '../graph/rows.ts';
 import type { Value } from '../graph/value.ts';
-import type { Weight } from '../read/weight.ts';
+import type { LanguageDeclaration } from '../../pack/model-declaration.ts';
+import { rowsOf, type Weight } from '../read/weight.ts';
 import type { CheckpointWeights } from '../read/weights.ts';
+import { declareDecoder } from './language-architecture.ts';
 import type { QFormerConfig } from './qformer-config.ts';
 import { crossAttention, feedForward, packedAttention, postNorm, textWeightsOf } from './qformer-layers.ts';
 import type { QFormerWeights, TextEmbeddingWeights } from './qformer-weights.ts';
@@ -35,6 +37,23 @@ export type LanguageHeadWeights = {
   decoderWeight: Weight;
   bias: Weight;
 };
+
+/** What a Q-Former that writes is declared as: its cache begins with the queries, and its positions count the text behind them. */
+export function declareQFormer(
+  { hiddenSize, numHiddenLayers, numAttentionHeads }: QFormerConfig,
+  { wordEmbeddings, positionEmbeddings }: TextEmbeddingWeights,
+  numQueryTokens: number,
+): Omit<LanguageDeclaration, 'eosTokenIds'> {
+  const sizes = declareDecoder({
+    hiddenSize,
+    numHiddenLayers,
+    numAttentionHeads,
+    numKeyValueHeads: numAttentionHeads,
+    headDim: hiddenSize / numAttentionHeads,
+    maxPositionEmbeddings: numQueryTokens + rowsOf(positionEmbeddings),
+  });
+  return { ...sizes, vocabSize: rowsOf(wordEmbeddings) };
+}
 
 /** Whether the checkpoint holds the output head. */
 export function hasLanguageHead(weights: CheckpointWeights): boolean {
@@ -103,7 +122,7 @@ export function buildItgDecoder(
 
   for (const [n, { attention, textFeedForward }] of weights.layers.entries()) {
     const qkv = linear(g, hidden, attention.qkvWeight, attention.qkvBias); // [B, S, 3D]
-    const [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, S, D] each
+    const [query, key, value] = split(g, qkv, 3); // [B, S, D] each
     const cache = layerCache(g, n, H, D / H); // [B, H, C, Dh] each
     masks ??= cacheMasks(g, { ...inputs, ...cache }, heads);
     let attended = cachedAttention(g, n, { query, key, value, ...cache }, masks, heads); // [B, S, D]

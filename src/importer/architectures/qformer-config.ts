@@ -1,4 +1,4 @@
-/** The sizes of a Q-Former (spec 2.1), in the keys of Hugging Face's qformer_config. */
+/** The sizes of a Q-Former, in the keys of Hugging Face's qformer_config. */
 import type { ObjectReader } from '../../pack/object-reader.ts';
 import { attentionHeads, integer, number } from './config-keys.ts';
 

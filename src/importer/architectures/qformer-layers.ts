@@ -1,5 +1,5 @@
 /**
- * What the layers of a Q-Former do (spec 2.1; BERT, https://arxiv.org/abs/1810.04805; LAVIS Qformer.py): post-norm, queries and text in one
+ * What the layers of a Q-Former do (BERT, https://arxiv.org/abs/1810.04805; LAVIS Qformer.py): post-norm, queries and text in one
  * self-attention, cross-attention to the image for queries alone, and a feed-forward part of its own for each of them.
  *
  * B rows of the batch, I images, N image embeddings of width Dv, Q query tokens, T text tokens, S = Q, T or Q + T positions, D hidden size.
@@ -18,14 +18,16 @@ import type { GraphBuilder } from '../graph/builder.ts';
 import { paddedAttention, type PackedAttention } from '../graph/padded-attention.ts';
 import { countPositions, selectSequences, cutRows, withBatchOf } from '../graph/rows.ts';
 import type { Value } from '../graph/value.ts';
+import { sizeOfAxis } from '../read/weight.ts';
 import type { QFormerConfig } from './qformer-config.ts';
-import type {
-  CrossAttentionWeights,
-  FeedForwardWeights,
-  PostNormWeights,
-  QFormerWeights,
-  SelfAttentionWeights,
-  TextEmbeddingWeights,
+import {
+  countQueries,
+  type CrossAttentionWeights,
+  type FeedForwardWeights,
+  type PostNormWeights,
+  type QFormerWeights,
+  type SelfAttentionWeights,
+  type TextEmbeddingWeights,
 } from './qformer-weights.ts';
 
 /** What queries look at. */
@@ -58,7 +60,7 @@ export function queriesWithText(
   text: Value,
   mask: Value,
 ): Value {
-  const Q = weights.queryTokens.shape[1] ?? 0;
+  const Q = countQueries(weights);
   const queryTokens = withBatchOf(g, g.weight(weights.queryTokens), text); // [B, Q, D]
   const embedded = concat(g, [queryTokens, text], 1, 'Q+T'); // [B, Q + T, D]
   let sequence = layerNorm(g, embedded, weights.embeddingNorm, config.layerNormEps); // [B, Q + T, D]
@@ -73,7 +75,7 @@ export function queriesWithText(
     queries = feedForward(g, layer.queryFeedForward, queries, config); // [B, Q, D]
     // Nobody reads the text rows of the last layer.
     if (n === weights.layers.length - 1) break;
-    const textRows = cutRows(g, attended, Q, text.shape[1] ?? 'T'); // [B, T, D]
+    const textRows = cutRows(g, attended, Q, sizeOfAxis(text, 1)); // [B, T, D]
     const textOutput = feedForward(g, textWeightsOf(layer.textFeedForward), textRows, config); // [B, T, D]
     sequence = concat(g, [queries, textOutput], 1, 'Q+T'); // [B, Q + T, D]
   }
@@ -137,9 +139,9 @@ export function crossAttention(
 ): Value {
   const rows = imageIndices ?? imageEmbeds;
   const query = withBatchOf(g, linearWithoutBias(g, queries, weights.queryWeight), rows); // [B, Q, D]
+  const ofRow = (x: Value): Value => (imageIndices === undefined ? x : selectSequences(g, x, imageIndices));
   const ofImages = split(g, linearWithoutBias(g, imageEmbeds, weights.kvWeight), 2); // [I, N, D] each
-  const ofRows = imageIndices === undefined ? ofImages : ofImages.map((x) => selectSequences(g, x, imageIndices));
-  const [key, value] = ofRows as [Value, Value]; // [B, N, D] each
+  const [key, value] = [ofRow(ofImages[0]), ofRow(ofImages[1])]; // [B, N, D] each
   const attended = attention(g, query, key, value, weights.bias, config.numAttentionHeads); // [B, Q, D]
   return postNorm(g, weights.output, attended, withBatchOf(g, queries, rows), config); // [B, Q, D]
 }

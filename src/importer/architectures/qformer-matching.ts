@@ -1,5 +1,5 @@
 /**
- * How well a text fits an image, by the Q-Former alone (spec 2.2c, 2.2d): contrastive features that are compared by a dot product (ITC), and
+ * How well a text fits an image, by the Q-Former alone: contrastive features that are compared by a dot product (ITC), and
  * a head that reads image and text together (ITM). https://arxiv.org/abs/2301.12597
  *
  * B rows, I images, N image embeddings of width Dv, Q query tokens, T text tokens, D hidden size, P size of the contrastive features.
@@ -13,6 +13,7 @@ import type { CheckpointWeights } from '../read/weights.ts';
 import type { QFormerConfig } from './qformer-config.ts';
 import { attend, embedText, feedForward, queriesAlone, queriesWithText, textWeightsOf } from './qformer-layers.ts';
 import {
+  countQueries,
   takeQFormerWeights,
   takeTextEmbeddings,
   type QFormerWeights,
@@ -100,7 +101,7 @@ export function buildItm(
   const imageEmbeds = g.input('image_embeds', 'float', ['I', imageTokenCount, config.encoderHiddenSize]); // [I, N, Dv]
   const imageIndices = g.input('image_indices', 'int64', ['B']); // [B]
   const inputIds = g.input('input_ids', 'int64', ['B', 'T']); // [B, T]
-  const mask = keyMask(g, g.input('attention_mask', 'int64', ['B', 'T']), qformer.queryTokens.shape[1] ?? 0); // [B, Q + T]
+  const mask = keyMask(g, g.input('attention_mask', 'int64', ['B', 'T']), countQueries(qformer)); // [B, Q + T]
 
   const embedded = embedText(g, text, inputIds); // [B, T, D]
   const queryOutput = queriesWithText(g, qformer, config, { imageEmbeds, imageIndices }, embedded, mask); // [B, Q, D]

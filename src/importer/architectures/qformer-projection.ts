@@ -1,5 +1,5 @@
 /**
- * From the Q-Former, or straight from the image encoder, into the language model (spec 3): one linear layer, or two in a row without
+ * From the Q-Former, or straight from the image encoder, into the language model: one linear layer, or two in a row without
  * anything between them (TinyGPT-V).
  *
  * B images, N = P + 1 image embeddings of width Dv (the class token first), R rows, d hidden size of the language model.
@@ -30,6 +30,7 @@ export function projectToLanguage(
  * Builds `qformer` of a model without Q-Former (MiniGPT-4 with LLaMA-2, MiniGPT-v2): image_embeds [B, N, Dv] -> image_tokens [B, P / 4, d],
  * four patches that follow each other in a line of the image to a token.
  *
+ * @returns P / 4, the image tokens
  * @throws RangeError when the patches do not go into groups of four.
  */
 export function buildPatchProjection(
@@ -38,7 +39,7 @@ export function buildPatchProjection(
   imageTokenCount: number,
   visionHiddenSize: number,
   languageHiddenSize: number,
-): void {
+): number {
   const P = imageTokenCount - 1;
   if (P % PATCHES_PER_TOKEN !== 0) throw new RangeError(`${P} patches do not go into groups of ${PATCHES_PER_TOKEN}`);
   const imageEmbeds = g.input('image_embeds', 'float', ['B', imageTokenCount, visionHiddenSize]); // [B, N, Dv]
@@ -46,6 +47,7 @@ export function buildPatchProjection(
   const [tokens, width] = [P / PATCHES_PER_TOKEN, PATCHES_PER_TOKEN * visionHiddenSize];
   const grouped = reshape(g, patches, [0, tokens, width], ['B', tokens, width]); // [B, P / 4, 4Dv]
   g.output('image_tokens', projectToLanguage(g, weights, grouped, languageHiddenSize)); // [B, P / 4, d]
+  return tokens;
 }
 
 function project(g: GraphBuilder, weights: CheckpointWeights, name: string, x: Value, outputs: number): Value {

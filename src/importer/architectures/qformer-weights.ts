@@ -1,10 +1,10 @@
 /**
- * The weights of a Q-Former, taken once with their shapes (spec 2.1, 2.3): several graphs may be built from them, and store them once.
+ * The weights of a Q-Former, taken once with their shapes: several graphs may be built from them, and store them once.
  *
  * Q query tokens, D hidden size, F feed-forward size, Dv width of the image embeddings, V rows of the word embeddings, M learned positions.
  */
 import type { NormWeights } from '../graph/operators.ts';
-import { concatRows, type Weight } from '../read/weight.ts';
+import { concatRows, sizeOfAxis, type Weight } from '../read/weight.ts';
 import type { CheckpointWeights, WeightCursor } from '../read/weights.ts';
 import type { QFormerConfig } from './qformer-config.ts';
 
@@ -79,6 +79,11 @@ export function takeQFormerWeights(
       }),
     ),
   };
+}
+
+/** Q */
+export function countQueries({ queryTokens }: QFormerWeights): number {
+  return sizeOfAxis(queryTokens, 1);
 }
 
 /** Takes the tables that text begins with. Their heights are those of the tensors: published configs disagree with them. */

@@ -1,5 +1,5 @@
 /**
- * Q-Former and projection: image embeddings to image tokens of the language model (spec 2.2a, 2.2b, 3; BLIP-2,
+ * Q-Former and projection: image embeddings to image tokens of the language model (BLIP-2,
  * https://arxiv.org/abs/2301.12597; InstructBLIP, https://arxiv.org/abs/2305.06500).
  *
  * B rows, I images, N image embeddings of width Dv, Q query tokens of width D, T tokens of the instruction, d hidden size of the language

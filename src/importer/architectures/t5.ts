@@ -1,5 +1,5 @@
 /**
- * T5, the encoder-decoder language model of BLIP-2 and InstructBLIP with Flan-T5 (spec 4.2; https://arxiv.org/abs/1910.10683,
+ * T5, the encoder-decoder language model of BLIP-2 and InstructBLIP with Flan-T5 (https://arxiv.org/abs/1910.10683,
  * https://arxiv.org/abs/2210.11416; transformers modeling_t5.py). Pre-norm with RMSNorm, relative positions, no biases, scores not divided
  * by the square root of the head size. Image tokens stand before the text in the encoder's input.
  *
@@ -9,28 +9,143 @@
  * B rows, T positions of the longest prompt, C positions of the decoder's cache, M positions of the encoder's, H heads of size Dk, d hidden
  * size, F feed-forward size, V vocabulary rows.
  */
+import type { ObjectReader } from '../../pack/object-reader.ts';
+import { required } from '../../required.ts';
 import type { GraphBuilder } from '../graph/builder.ts';
-import { multiply, silu } from '../graph/gates.ts';
-import { erfGelu, tanhGelu } from '../graph/gelu.ts';
-import { add, linearWithoutBias, relu, reshape, split, transpose } from '../graph/operators.ts';
+import {
+  add,
+  erfGelu,
+  linearWithoutBias,
+  multiply,
+  relu,
+  reshape,
+  rmsNorm,
+  silu,
+  split,
+  tanhGelu,
+  transpose,
+} from '../graph/operators.ts';
 import { biasByDistance, encoderBias, stepBias } from '../graph/relative-bias.ts';
-import { rmsNorm } from '../graph/rms-norm.ts';
 import { attentionWithNewKey, unscaledAttention } from '../graph/unscaled-attention.ts';
 import { ONNX_TYPES, type Value } from '../graph/value.ts';
-import { concatRows, type Weight } from '../read/weight.ts';
+import { concatRows, rowsOf, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
-import type { T5Activation, T5Config } from './t5-config.ts';
+import { flag, integer, number } from './config-keys.ts';
+import { HEAD_NAME, TIED_HEAD, type BuildableArchitecture } from './language-architecture.ts';
 
-const ACTIVATIONS: Readonly<Record<T5Activation, (g: GraphBuilder, x: Value) => Value>> = {
-  gelu: erfGelu,
-  gelu_new: tanhGelu,
-  relu,
-  silu,
+/** Activations of the feed-forward part, by the names that configs have for them. */
+const ACTIVATIONS = { gelu: erfGelu, gelu_new: tanhGelu, relu, silu } as const;
+type Activation = keyof typeof ACTIVATIONS;
+const ACTIVATION_NAMES = Object.keys(ACTIVATIONS) as Activation[];
+
+/** T5 has no limit by construction; it was trained on so many positions. */
+const MAX_POSITIONS = 512;
+
+export const T5: BuildableArchitecture<T5Config> = {
+  name: 't5',
+  modelTypes: ['t5'],
+  names: [{ pattern: /^(shared|encoder|decoder)\./, name: 'language_model.$1.' }, HEAD_NAME],
+  leftOver: [
+    TIED_HEAD,
+    {
+      pattern: /^language_model\.(encoder|decoder)\.embed_tokens\.weight$/,
+      unneeded: 'a copy of the shared token embeddings',
+    },
+  ],
+  defaultEosTokenIds: [1],
+  readConfig: readT5Config,
+  declare: ({ dModel, numDecoderLayers, numHeads, dKv, decoderStartTokenId }) => ({
+    kind: 'encoder-decoder',
+    hiddenSize: dModel,
+    numHiddenLayers: numDecoderLayers,
+    numAttentionHeads: numHeads,
+    numKeyValueHeads: numHeads,
+    headDim: dKv,
+    maxPositionEmbeddings: MAX_POSITIONS,
+    decoderStartTokenId,
+  }),
+  /** Of encoder and decoder alike. */
+  tokenEmbeddings: 'shared.weight',
+  buildGraphs(newGraph, weights, config, tokenEmbeddings) {
+    buildEncoder(newGraph('encoder'), weights, config);
+    buildCrossKv(newGraph('cross_kv'), weights, config);
+    buildDecoder(newGraph('decoder'), weights, config, tokenEmbeddings);
+  },
 };
 
-/** The token embeddings of encoder and decoder, a table of rows [V, d]. */
-export function takeT5Embeddings(weights: WeightCursor, { dModel: d }: T5Config): Weight {
-  return weights.take('shared.weight', [weights.rows('shared.weight'), d]);
+type T5Config = {
+  dModel: number;
+  /** Size of a head, which is not bound to dModel: xl has 32 heads of 64 in 2048, but t5-11b 128 heads of 128 in 1024. */
+  dKv: number;
+  dFf: number;
+  numLayers: number;
+  numDecoderLayers: number;
+  numHeads: number;
+  relativeAttentionNumBuckets: number;
+  relativeAttentionMaxDistance: number;
+  layerNormEpsilon: number;
+  denseActFn: Activation;
+  /** Whether the feed-forward part is `act(wi_0·x) * (wi_1·x)`. */
+  isGated: boolean;
+  tieWordEmbeddings: boolean;
+  /** Whether logits are scaled by dModel^-0.5; undefined where the config leaves it to whether the head is tied. */
+  scaleDecoderOutputs: boolean | undefined;
+  decoderStartTokenId: number;
+};
+
+/**
+ * The sizes of a T5 from its config.json, with the defaults of transformers' T5Config. The tensors know the height of the vocabulary.
+ *
+ * @throws the reader's error when a key is mistyped, or asks for a variant of the architecture that is not built.
+ */
+function readT5Config(config: ObjectReader): T5Config {
+  const numLayers = integer(config, 'num_layers', 6);
+  const { denseActFn, isGated } = readFeedForward(config);
+  return {
+    dModel: integer(config, 'd_model', 512),
+    dKv: integer(config, 'd_kv', 64),
+    dFf: integer(config, 'd_ff', 2048),
+    numLayers,
+    numDecoderLayers: integer(config, 'num_decoder_layers', numLayers),
+    numHeads: integer(config, 'num_heads', 8),
+    ...readBuckets(config),
+    layerNormEpsilon: number(config, 'layer_norm_epsilon', 1e-6),
+    denseActFn,
+    isGated,
+    tieWordEmbeddings: flag(config, 'tie_word_embeddings', true),
+    scaleDecoderOutputs: config.has('scale_decoder_outputs') ? config.boolean('scale_decoder_outputs') : undefined,
+    decoderStartTokenId: integer(config, 'decoder_start_token_id', integer(config, 'pad_token_id', 0)),
+  };
+}
+
+/**
+ * `feed_forward_proj` names gate and activation in one word, in which "gated-gelu" means the tanh form. `dense_act_fn` and `is_gated_act` say
+ * it apart, and win where they are there: BLIP-2 was trained with GELU proper, beside a "gated-gelu" left over from Flan-T5.
+ */
+function readFeedForward(config: ObjectReader): { denseActFn: Activation; isGated: boolean } {
+  const words = ACTIVATION_NAMES.flatMap((name) => [name, `gated-${name}`] as const);
+  const word = config.has('feed_forward_proj') ? config.oneOf('feed_forward_proj', words) : 'relu';
+  const named = ACTIVATION_NAMES.find((name) => word.endsWith(name));
+  const ofWord = word === 'gated-gelu' ? 'gelu_new' : required(named, 'an activation for each word');
+  return {
+    denseActFn: config.has('dense_act_fn') ? config.oneOf('dense_act_fn', ACTIVATION_NAMES) : ofWord,
+    isGated: flag(config, 'is_gated_act', word.startsWith('gated-')),
+  };
+}
+
+/** Half of the buckets stand for one distance each, in the encoder on either side; the others need distances beyond those. */
+function readBuckets(
+  config: ObjectReader,
+): Pick<T5Config, 'relativeAttentionNumBuckets' | 'relativeAttentionMaxDistance'> {
+  const numBuckets = integer(config, 'relative_attention_num_buckets', 32);
+  const maxDistance = integer(config, 'relative_attention_max_distance', 128);
+  if (numBuckets < 4 || numBuckets % 2 !== 0) {
+    config.fail('relative_attention_num_buckets', 'an even number of at least 4');
+  }
+  if (maxDistance <= numBuckets / 2) {
+    config.fail('relative_attention_max_distance', `more than half of relative_attention_num_buckets (${numBuckets})`);
+  }
+  return { relativeAttentionNumBuckets: numBuckets, relativeAttentionMaxDistance: maxDistance };
 }
 
 /**
@@ -39,7 +154,7 @@ export function takeT5Embeddings(weights: WeightCursor, { dModel: d }: T5Config)
  *
  * @param weights cursor at the language model (`language_model`)
  */
-export function buildT5Encoder(g: GraphBuilder, weights: WeightCursor, config: T5Config): void {
+function buildEncoder(g: GraphBuilder, weights: WeightCursor, config: T5Config): void {
   const { dModel: d, numLayers, numHeads: H, layerNormEpsilon } = config;
   const encoder = weights.at('encoder');
   const inputsEmbeds = g.input('inputs_embeds', 'float', ['B', 'T', d]); // [B, T, d]
@@ -62,7 +177,7 @@ export function buildT5Encoder(g: GraphBuilder, weights: WeightCursor, config: T
 }
 
 /** Builds `cross_kv`: encoder_hidden_states -> present.N.encoder.{key,value} [B, H, T, Dk] of every decoder layer. */
-export function buildCrossKv(g: GraphBuilder, weights: WeightCursor, config: T5Config): void {
+function buildCrossKv(g: GraphBuilder, weights: WeightCursor, config: T5Config): void {
   const { dModel: d, numDecoderLayers, numHeads: H, dKv: Dk } = config;
   const encoderHiddenStates = g.input('encoder_hidden_states', 'float', ['B', 'T', d]); // [B, T, d]
   for (let n = 0; n < numDecoderLayers; n++) {
@@ -88,12 +203,7 @@ export function buildCrossKv(g: GraphBuilder, weights: WeightCursor, config: T5C
  *
  * @param tokenEmbeddings serve as the output head where the checkpoint has none and the config ties them
  */
-export function buildT5Decoder(
-  g: GraphBuilder,
-  weights: WeightCursor,
-  config: T5Config,
-  tokenEmbeddings: Weight,
-): void {
+function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: T5Config, tokenEmbeddings: Weight): void {
   const { dModel: d, dKv: Dk, numDecoderLayers, numHeads: H, layerNormEpsilon } = config;
   const decoder = weights.at('decoder');
   const inputsEmbeds = g.input('inputs_embeds', 'float', ['B', 1, d]); // [B, 1, d]
@@ -147,7 +257,6 @@ function projectQkv(
   const take = (name: string): Weight => weights.take(name, [H * Dk, d]);
   const qkv = linearWithoutBias(g, x, concatRows(take('q.weight'), take('k.weight'), take('v.weight'))); // [B, S, 3·H·Dk]
   const [query, key, value] = split(g, qkv, 3); // [B, S, H·Dk]
-  if (query === undefined || key === undefined || value === undefined) throw new RangeError('Split has three results');
   return { query, key, value };
 }
 
@@ -184,7 +293,7 @@ function project(
   tokenEmbeddings: Weight,
 ): Value {
   const isTied = tieWordEmbeddings && !weights.has('lm_head.weight');
-  const head = isTied ? tokenEmbeddings : weights.take('lm_head.weight', [tokenEmbeddings.shape[0] ?? 0, d]);
+  const head = isTied ? tokenEmbeddings : weights.take('lm_head.weight', [rowsOf(tokenEmbeddings), d]);
   const isScaled = scaleDecoderOutputs ?? isTied;
   const scaled = isScaled ? g.node1('Mul', [x, g.scalar(d ** -0.5)], { type: 'float', shape: x.shape }) : x; // [B, d]
   return linearWithoutBias(g, scaled, head); // [B, V]

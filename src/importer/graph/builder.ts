@@ -4,19 +4,30 @@
  * Operators (`operators.ts`) call `node`, which names the results and keeps their shapes; weights become external initializers.
  * The graph is written as protobuf once, at the end.
  */
-import onnxProto from 'onnx-proto';
+import { create, toBinary } from '@bufbuild/protobuf';
 import type { Precision } from '../../pack/model-declaration.ts';
 import { elementCount, type Weight } from '../read/weight.ts';
-import type { ExternalData, ExternalTensor } from './external-data.ts';
+import type { ExternalData } from './external-data.ts';
+import {
+  AttributeProto_AttributeType as AttributeType,
+  AttributeProtoSchema,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  TensorProto_DataLocation as DataLocation,
+  TensorProtoSchema,
+  ValueInfoProtoSchema,
+  type AttributeProto,
+  type ValueInfoProto,
+} from './generated/onnx_pb.ts';
+import type { ExternalTensor } from './placed-weight.ts';
 import { storageOf, type WeightUse } from './storage-plan.ts';
 import { gatherStoredRows, storedAsFloat, type StoredWeight } from './stored-weight.ts';
 import { ONNX_TYPES, type Dim, type OnnxType, type Value } from './value.ts';
 
-const { onnx } = onnxProto;
-
 /** The standard operator set we write (ONNX 1.16), and the IR version that goes with it. */
-const OPSET = 21;
-const IR_VERSION = 10;
+const OPSET = 21n;
+const IR_VERSION = 10n;
 
 /** Operators of ONNX Runtime's own domain. */
 export const MICROSOFT = 'com.microsoft';
@@ -28,7 +39,7 @@ export class GraphBuilder {
   readonly #external: ExternalData;
   readonly #precision: Precision;
   readonly #location: string;
-  readonly #graph = new onnx.GraphProto();
+  readonly #graph = create(GraphProtoSchema);
   readonly #initializers = new Map<string, Value>();
   readonly #constants = new Map<string, Value>();
   #nodeCount = 0;
@@ -59,7 +70,7 @@ export class GraphBuilder {
   output(name: string, value: Value): void {
     const named = { ...value, name };
     this.#graph.node.push(
-      onnx.NodeProto.create({ opType: 'Identity', input: [value.name], output: [name], name: `output/${name}` }),
+      create(NodeProtoSchema, { opType: 'Identity', input: [value.name], output: [name], name: `output/${name}` }),
     );
     this.#graph.output.push(valueInfo(named));
   }
@@ -80,7 +91,7 @@ export class GraphBuilder {
     const id = `${opType}_${this.#nodeCount++}`;
     const outputs = results.map((result, index) => ({ ...result, name: result.name ?? `${id}:${index}` }));
     this.#graph.node.push(
-      onnx.NodeProto.create({
+      create(NodeProtoSchema, {
         opType,
         domain,
         name: id,
@@ -145,27 +156,27 @@ export class GraphBuilder {
 
   /** The graph as an ONNX file. */
   encode(): Uint8Array {
-    const model = onnx.ModelProto.create({
+    const model = create(ModelProtoSchema, {
       irVersion: IR_VERSION,
       producerName: 'minigpt',
       opsetImport: [
         { domain: '', version: OPSET },
-        { domain: MICROSOFT, version: 1 },
+        { domain: MICROSOFT, version: 1n },
       ],
       graph: this.#graph,
     });
-    return onnx.ModelProto.encode(model).finish();
+    return toBinary(ModelProtoSchema, model);
   }
 
   #externalInitializer(tensor: ExternalTensor): Value {
     const known = this.#initializers.get(tensor.name);
     if (known !== undefined) return known;
     this.#graph.initializer.push(
-      onnx.TensorProto.create({
+      create(TensorProtoSchema, {
         name: tensor.name,
         dataType: ONNX_TYPES[tensor.type],
-        dims: [...tensor.shape],
-        dataLocation: onnx.TensorProto.DataLocation.EXTERNAL,
+        dims: tensor.shape.map(BigInt),
+        dataLocation: DataLocation.EXTERNAL,
         externalData: [
           { key: 'location', value: tensor.location },
           { key: 'offset', value: String(tensor.offset) },
@@ -184,7 +195,7 @@ export class GraphBuilder {
     if (elementCount(shape) > 64)
       throw new RangeError('constants inside the graph are small; a weight belongs into external data');
     this.#graph.initializer.push(
-      onnx.TensorProto.create({ name, dataType: ONNX_TYPES[type], dims: [...shape], rawData }),
+      create(TensorProtoSchema, { name, dataType: ONNX_TYPES[type], dims: shape.map(BigInt), rawData }),
     );
     const value = { name, type, shape };
     this.#initializers.set(name, value);
@@ -192,20 +203,24 @@ export class GraphBuilder {
   }
 }
 
-function valueInfo(value: Value): InstanceType<typeof onnx.ValueInfoProto> {
-  const dim = value.shape.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
-  return onnx.ValueInfoProto.create({
+function valueInfo(value: Value): ValueInfoProto {
+  const dim = value.shape.map((size) =>
+    typeof size === 'number'
+      ? { value: { case: 'dimValue' as const, value: BigInt(size) } }
+      : { value: { case: 'dimParam' as const, value: size } },
+  );
+  return create(ValueInfoProtoSchema, {
     name: value.name,
-    type: { tensorType: { elemType: ONNX_TYPES[value.type], shape: { dim } } },
+    type: { value: { case: 'tensorType', value: { elemType: ONNX_TYPES[value.type], shape: { dim } } } },
   });
 }
 
-function attributeProto(name: string, value: Attribute): InstanceType<typeof onnx.AttributeProto> {
-  const { AttributeType } = onnx.AttributeProto;
-  if (typeof value === 'number') return onnx.AttributeProto.create({ name, type: AttributeType.INT, i: value });
+function attributeProto(name: string, value: Attribute): AttributeProto {
+  if (typeof value === 'number')
+    return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
   if (typeof value === 'string') {
-    return onnx.AttributeProto.create({ name, type: AttributeType.STRING, s: new TextEncoder().encode(value) });
+    return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) });
   }
-  if ('float' in value) return onnx.AttributeProto.create({ name, type: AttributeType.FLOAT, f: value.float });
-  return onnx.AttributeProto.create({ name, type: AttributeType.INTS, ints: [...value] });
+  if ('float' in value) return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.float });
+  return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) });
 }

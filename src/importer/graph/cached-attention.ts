@@ -8,6 +8,7 @@
  *
  * B rows, S new positions, C positions of the cache, H heads of size Dh, Hk key/value heads that G = H / Hk query heads share.
  */
+import { sizeOfAxis } from '../read/weight.ts';
 import { MICROSOFT, type GraphBuilder } from './builder.ts';
 import { concat, reshape, transpose } from './operators.ts';
 import { countUpTo, maskFrom, sizeOf, subtract } from './positions.ts';
@@ -41,7 +42,7 @@ export function cacheMasks(
   const queries = reshape(g, positions, [-1, 1], ['S', 1]); // [S, 1]
   const own = maskFrom(g, subtract(g, positions, queries, ['S', 'S']), 1); // [S, S]
   const groups = heads.numAttentionHeads / heads.numKeyValueHeads;
-  const [sizeC, sizeS] = [C, S].map((size) => reshape(g, size, [1], [1])) as [Value, Value];
+  const [sizeC, sizeS] = [reshape(g, C, [1], [1]), reshape(g, S, [1], [1])];
   return {
     past,
     own: groups === 1 ? own : concat(g, Array<Value>(groups).fill(own), 0, 'G·S'), // [G·S, S]
@@ -65,7 +66,7 @@ export function cachedAttention(
 ): Value {
   const { numAttentionHeads: H, numKeyValueHeads: Hk, headDim: Dh } = heads;
   const { pastKey, pastValue } = inputs;
-  const [batch = 'B', S = 'S'] = inputs.query.shape;
+  const [batch, S] = [sizeOfAxis(inputs.query, 0), sizeOfAxis(inputs.query, 1)];
   const key = byHead(g, inputs.key, Hk, Dh); // [B, Hk, S, Dh]
   const value = byHead(g, inputs.value, Hk, Dh); // [B, Hk, S, Dh]
   g.output(`present.${layer}.key`, key);
@@ -98,6 +99,6 @@ export function cachedAttention(
 
 /** [B, S, heads·Dh] -> [B, heads, S, Dh] */
 function byHead(g: GraphBuilder, x: Value, heads: number, Dh: number): Value {
-  const [batch = 'B', S = 'S'] = x.shape;
+  const [batch, S] = [sizeOfAxis(x, 0), sizeOfAxis(x, 1)];
   return transpose(g, reshape(g, x, [0, 0, heads, Dh], [batch, S, heads, Dh]), [0, 2, 1, 3]);
 }

@@ -1,4 +1,7 @@
-/** What every decoder-only graph is fed with, under one set of names (spec 11.1): embeddings, lengths and the cache. */
+/**
+ * What every decoder-only graph is fed with, under one set of names: embeddings, lengths and the cache. `inputs_embeds`, `position_ids` and
+ * `past_key_values` are called as in other exports of such models.
+ */
 import type { GraphBuilder } from './builder.ts';
 import type { Value } from './value.ts';
 

@@ -57,3 +57,11 @@ export function refusal({ name, file }: EncodedTensor, reason: string): Checkpoi
     ? new CheckpointError(name, `this tensor ${reason}`)
     : new CheckpointError(file, `tensor ${name} ${reason}`);
 }
+
+/** @throws RangeError for a weight that is no matrix. */
+export function matrixShape(shape: readonly number[]): [outputs: number, inputs: number] {
+  const [outputs, inputs] = shape;
+  if (outputs === undefined || inputs === undefined || shape.length !== 2)
+    throw new RangeError(`a matrix has two axes, not [${shape.join(', ')}]`);
+  return [outputs, inputs];
+}

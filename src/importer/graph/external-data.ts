@@ -8,38 +8,14 @@ import { join } from 'node:path';
 import type { FileDigest } from '../../pack/model-declaration.ts';
 import { elementCount, type Weight } from '../read/weight.ts';
 import { DigestedFile } from './digested-file.ts';
-import type { PartRole } from './encoding.ts';
 import { inOrder } from './in-order.ts';
-import type { OnnxType } from './value.ts';
+import { placeWeight, type PlacedWeight } from './placed-weight.ts';
 import { encodeHere, piecesOf, type PieceEncoder, type WeightPiece } from './weight-piece.ts';
-import { encodings, type WeightStorage } from './weight-storage.ts';
+import type { WeightStorage } from './weight-storage.ts';
 import { WeightWriter } from './weight-writer.ts';
-
-/** Where one initializer lies. */
-export type ExternalTensor = {
-  name: string;
-  type: OnnxType;
-  shape: readonly number[];
-  location: string;
-  offset: number;
-  length: number;
-};
-
-/** A weight in its file: one initializer for each part of its encoding, by the part's role and in the order in which they lie there. */
-export type PlacedWeight = {
-  weight: Weight;
-  storage: WeightStorage;
-  location: string;
-  parts: ReadonlyMap<PartRole, ExternalTensor>;
-};
 
 /** How many weights of a file are stored in a certain way, and in how many bytes. */
 export type StorageShare = { location: string; storage: WeightStorage; weights: number; bytes: number };
-
-/** Large tensors start on a page so that they can be mapped; small ones need only be aligned. */
-const PAGE = 4096;
-const ALIGNMENT = 64;
-const PAGE_ALIGNED_FROM = 2 ** 20;
 
 export class ExternalData {
   readonly #placed = new Map<string, PlacedWeight>();
@@ -50,15 +26,9 @@ export class ExternalData {
     const key = `${storage} ${weight.name}`;
     const known = this.#placed.get(key);
     if (known !== undefined) return known;
-    const parts = new Map<PartRole, ExternalTensor>();
-    for (const part of encodings[storage].parts(weight.shape)) {
-      const alignment = part.byteLength >= PAGE_ALIGNED_FROM ? PAGE : ALIGNMENT;
-      const offset = Math.ceil((this.#ends.get(location) ?? 0) / alignment) * alignment;
-      this.#ends.set(location, offset + part.byteLength);
-      const name = part.role === 'values' ? weight.name : `${weight.name}.${part.role}`;
-      parts.set(part.role, { name, type: part.type, shape: part.shape, location, offset, length: part.byteLength });
-    }
-    const placed = { weight, storage, location, parts };
+    // A file that nothing lies in is free from its first byte on.
+    const { placed, end } = placeWeight(weight, storage, location, this.#ends.get(location) ?? 0);
+    this.#ends.set(location, end);
     this.#placed.set(key, placed);
     return placed;
   }

@@ -14,6 +14,7 @@ export const INT12_HIGH = 16;
 /** Parts: `high` int8 and `low` uint4 in the weight's shape, `row_max` float16 for each row. */
 export const int12: Encoding = {
   parts: (shape) => {
+    // A number without axes is one row.
     const rows = shape[0] ?? 1;
     const elements = elementCount(shape);
     const perRow: number[] = [rows, ...shape.slice(1).map(() => 1)];
@@ -102,7 +103,7 @@ function float16AtLeast(tensor: EncodedTensor, values: Float32Array): Uint16Arra
     if ((bits[i] as number) >= 0x7c00) {
       throw refusal(
         tensor,
-        'holds NaN, infinity or a number beyond 65,504, which int12 cannot store. Is the checkpoint damaged?',
+        'contains NaN, infinity or a number beyond 65,504, which int12 cannot store. The checkpoint may be damaged.',
       );
     }
   }

@@ -1,12 +1,12 @@
 /**
- * Matrices as whole numbers of 4 bits with a scale for every 32 inputs of an output, as ONNX Runtime's MatMulNBits reads them (spec 11.2).
+ * Matrices as whole numbers of 4 bits with a scale for every 32 inputs of an output, as ONNX Runtime's MatMulNBits reads them.
  *
  * Levels are -8…7. The number of greatest magnitude of a block is given the level -8, so that all 16 levels are used (the scale may be negative); a
  * slightly smaller scale, which cuts that number off, is tried as well. For the levels of each, the scale with the least squared error is worked out;
  * the better one is kept. Measured on the matrices of a trained model (nano): error 0.083 of the matrix's norm; 0.098 with the greatest magnitude at
  * level ±7, 0.081 with zero points, which cost another 4 bits a block.
  */
-import { bytesOf, refusal, type Encoding } from './encoding.ts';
+import { bytesOf, matrixShape, refusal, type Encoding } from './encoding.ts';
 
 /** Inputs that share a scale: 5 bits a weight. With 64 (4.5 bits) the error is a tenth greater, and not faster. */
 export const INT4_BLOCK = 32;
@@ -22,16 +22,16 @@ const MAGNITUDE_BITS = 0x7fffffff;
 /** Parts: `blocks` uint8 [N, blocks, 16], element 2i in the low nibble, and `block_scale` float [N·blocks]; the last block of a row is filled with zeros. */
 export const int4: Encoding = {
   parts: (shape) => {
-    const [N = 1, K = 1] = shape;
+    const [N, K] = matrixShape(shape);
     const blocks = Math.ceil(K / INT4_BLOCK);
     return [
       { role: 'blocks', type: 'uint8', shape: [N, blocks, BLOCK_BYTES], byteLength: N * blocks * BLOCK_BYTES },
       { role: 'block_scale', type: 'float', shape: [N * blocks], byteLength: 4 * N * blocks },
     ];
   },
-  unit: ([, K = 1]) => K,
+  unit: (shape) => matrixShape(shape)[1],
   encode(values, tensor) {
-    const [, K = 1] = tensor.shape;
+    const [, K] = matrixShape(tensor.shape);
     const blocksPerRow = Math.ceil(K / INT4_BLOCK);
     const scales = new Float32Array((values.length / K) * blocksPerRow);
     const packed = new Uint8Array(scales.length * BLOCK_BYTES);
@@ -42,7 +42,7 @@ export const int4: Encoding = {
         const end = Math.min(start + INT4_BLOCK, row + K);
         const scale = bestScale(values, bits, start, end);
         if (!Number.isFinite(scale))
-          throw refusal(tensor, 'holds NaN or infinity, which int4 cannot store. Is the checkpoint damaged?');
+          throw refusal(tensor, 'contains NaN or infinity, which int4 cannot store. The checkpoint may be damaged.');
         // The levels are those of the scale as it is stored.
         scales[index] = scale;
         pack(values, start, end, Math.fround(scale), packed, index * BLOCK_BYTES);

@@ -6,7 +6,7 @@
  * still fits. So it is the sum of two neighbours, 2i and 2i + 1, that is level 127 at most (and 128 after rounding). That is exact on every
  * processor, at the full speed of those that have dot products, where unsigned weights would be slow. Numbers in bench/int8-kernels.mjs.
  */
-import { bytesOf, refusal, type EncodedPiece, type Encoding, type PieceJoiner } from './encoding.ts';
+import { bytesOf, matrixShape, refusal, type EncodedPiece, type Encoding, type PieceJoiner } from './encoding.ts';
 
 const MAX_LEVEL = 127;
 
@@ -36,7 +36,7 @@ export const int8: Encoding = {
     for (let row = 0; row < rows; row++) {
       const greatest = greatestOfPairs(values, row * K, (row + 1) * K);
       if (!Number.isFinite(greatest)) {
-        throw refusal(tensor, 'holds NaN or infinity, which int8 cannot store. Is the checkpoint damaged?');
+        throw refusal(tensor, 'contains NaN or infinity, which int8 cannot store. The checkpoint may be damaged.');
       }
       scale[row] = Math.fround(greatest) / MAX_LEVEL;
       factors[row] = levelsPerUnit(Math.fround(greatest));
@@ -65,7 +65,10 @@ function turnRows(values: Float32Array, factors: Float64Array, K: number): Int32
       for (let row = begin; row < end; row += ROWS_OF_WORD) {
         // Where fewer than four rows are left, the last one fills up the word.
         const [b, c, d] = [Math.min(row + 1, end - 1), Math.min(row + 2, end - 1), Math.min(row + 3, end - 1)];
-        const [fa, fb, fc, fd] = [factors[row] ?? 0, factors[b] ?? 0, factors[c] ?? 0, factors[d] ?? 0];
+        const fa = factors[row] as number;
+        const fb = factors[b] as number;
+        const fc = factors[c] as number;
+        const fd = factors[d] as number;
         const [ofA, ofB, ofC, ofD] = [row * K, b * K, c * K, d * K];
         for (let k = left, target = left * width + row / ROWS_OF_WORD; k < right; k++, target += width) {
           words[target] =
@@ -133,11 +136,4 @@ function levelOf(value: number, factor: number): number {
 
 function levelsPerUnit(greatest: number): number {
   return greatest === 0 ? 0 : MAX_LEVEL / greatest;
-}
-
-function matrixShape(shape: readonly number[]): [outputs: number, inputs: number] {
-  const [outputs, inputs] = shape;
-  if (outputs === undefined || inputs === undefined || shape.length !== 2)
-    throw new RangeError(`a matrix has two axes, not [${shape.join(', ')}]`);
-  return [outputs, inputs];
 }

@@ -7,7 +7,7 @@
  *
  * Shapes: B rows, S positions, d hidden size, K inputs and N outputs of a linear layer.
  */
-import type { Weight } from '../read/weight.ts';
+import { sizeOfAxis, type Weight } from '../read/weight.ts';
 import { GraphBuilder, MICROSOFT } from './builder.ts';
 import { matrixProduct } from './linear.ts';
 import type { Dim, Value } from './value.ts';
@@ -25,6 +25,11 @@ export function linear(g: GraphBuilder, x: Value, weight: Weight, bias: Weight):
 /** Elementwise sum; `b` may have fewer axes and is then repeated along the leading ones of `a`. */
 export function add(g: GraphBuilder, a: Value, b: Value): Value {
   return g.node1('Add', [a, b], { type: a.type, shape: a.shape });
+}
+
+/** Elementwise product of values of one shape. */
+export function multiply(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.node1('Mul', [a, b], { type: 'float', shape: a.shape });
 }
 
 /** The two learned vectors of a layer norm. */
@@ -57,27 +62,59 @@ export function skipLayerNorm(
   return { normalized: layerNorm(g, sum, norm, epsilon), sum };
 }
 
-/** `0.5·y·(1 + erf(y/√2))` with `y = x + bias`. */
+/**
+ * RMSNorm (https://arxiv.org/abs/1910.07467), as LLaMA and T5 have it: `x · rsqrt(mean(x²) + epsilon) · weight` over the last axis. No mean, no
+ * bias, statistics in float32.
+ */
+export function rmsNorm(g: GraphBuilder, x: Value, weight: Weight, epsilon: number): Value {
+  return g.node1(
+    'SimplifiedLayerNormalization',
+    [x, g.weight(weight)],
+    { type: 'float', shape: x.shape },
+    { axis: -1, epsilon: { float: epsilon } },
+  );
+}
+
+/** GELU (https://arxiv.org/abs/1606.08415), `0.5·x·(1 + erf(x/√2))`: "gelu". */
+export function erfGelu(g: GraphBuilder, x: Value): Value {
+  return g.node1('Gelu', [x], { type: 'float', shape: x.shape }, {}, MICROSOFT);
+}
+
+/** GELU in its tanh form, `0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))`: "gelu_new". */
+export function tanhGelu(g: GraphBuilder, x: Value): Value {
+  return g.node1('FastGelu', [x], { type: 'float', shape: x.shape }, {}, MICROSOFT);
+}
+
+/** `erfGelu(x + bias)` in one operator. */
 export function biasErfGelu(g: GraphBuilder, x: Value, bias: Weight): Value {
   return g.node1('BiasGelu', [x, g.weight(bias)], { type: 'float', shape: x.shape }, {}, MICROSOFT);
+}
+
+/** `tanhGelu(x + bias)` in one operator. */
+export function biasTanhGelu(g: GraphBuilder, x: Value, bias: Weight): Value {
+  return g.node1('FastGelu', [x, g.weight(bias)], { type: 'float', shape: x.shape }, {}, MICROSOFT);
+}
+
+/** SiLU, `x·sigmoid(x)`: ONNX Runtime's QuickGelu with factor 1. */
+export function silu(g: GraphBuilder, x: Value): Value {
+  return g.node1('QuickGelu', [x], { type: 'float', shape: x.shape }, { alpha: { float: 1 } }, MICROSOFT);
 }
 
 export function relu(g: GraphBuilder, x: Value): Value {
   return g.node1('Relu', [x], { type: 'float', shape: x.shape, nonNegative: true });
 }
 
+type Parts = { 2: [Value, Value]; 3: [Value, Value, Value] };
+
 /** Cuts the last axis into equal parts. */
-export function split(g: GraphBuilder, x: Value, parts: number): Value[] {
+export function split<Count extends keyof Parts>(g: GraphBuilder, x: Value, parts: Count): Parts[Count] {
   const last = x.shape.at(-1);
   if (typeof last !== 'number' || last % parts !== 0)
     throw new RangeError(`[${x.shape.join(', ')}] does not split into ${parts}`);
   const result = { type: x.type, shape: [...x.shape.slice(0, -1), last / parts] };
-  return g.node(
-    'Split',
-    [x],
-    Array.from({ length: parts }, () => result),
-    { axis: -1, num_outputs: parts },
-  );
+  const results = Array.from({ length: parts }, () => result);
+  // A node has as many results as are asked for.
+  return g.node('Split', [x], results, { axis: -1, num_outputs: parts }) as Parts[Count];
 }
 
 /**
@@ -111,7 +148,7 @@ export function reshape(g: GraphBuilder, x: Value, shape: readonly number[], res
 }
 
 export function transpose(g: GraphBuilder, x: Value, permutation: readonly number[]): Value {
-  const shape = permutation.map((axis) => x.shape[axis] ?? 0);
+  const shape = permutation.map((axis) => sizeOfAxis(x, axis));
   return g.node1('Transpose', [x], { type: x.type, shape }, { perm: permutation });
 }
 
@@ -127,12 +164,12 @@ export function repeatForBatch(g: GraphBuilder, x: Value, like: Value): Value {
   const batch = g.node1('Shape', [like], { type: 'int64', shape: [1] }, { start: 0, end: 1 });
   const ones = g.int64(x.shape.slice(1).map(() => 1));
   const shape = concat(g, [batch, ones], 0, x.shape.length);
-  return g.node1('Expand', [x, shape], { type: x.type, shape: x.shape.with(0, like.shape[0] ?? 'B') });
+  return g.node1('Expand', [x, shape], { type: x.type, shape: x.shape.with(0, sizeOfAxis(like, 0)) });
 }
 
 /** One position of each row: x [B, S, d], positions int64 [B] -> [B, d]. */
 export function positionOfEachRow(g: GraphBuilder, x: Value, positions: Value): Value {
-  const [batch = 'B', , width = 0] = x.shape;
+  const batch = sizeOfAxis(x, 0);
   const indices = reshape(g, positions, [-1, 1], [batch, 1]);
-  return g.node1('GatherND', [x, indices], { type: x.type, shape: [batch, width] }, { batch_dims: 1 });
+  return g.node1('GatherND', [x, indices], { type: x.type, shape: [batch, sizeOfAxis(x, 2)] }, { batch_dims: 1 });
 }

@@ -6,7 +6,7 @@
 import { ONNX_TYPES, type Value } from './value.ts';
 import { MICROSOFT, type GraphBuilder } from './builder.ts';
 import { split } from './operators.ts';
-import type { Weight } from '../read/weight.ts';
+import { sizeOfAxis, type Weight } from '../read/weight.ts';
 
 /** Queries, keys and values of one sequence, still without their biases. */
 export type PackedAttention = {
@@ -24,7 +24,7 @@ export type PackedAttention = {
  * @param before Q, how many positions stand before the text; all of them count
  */
 export function keyMask(g: GraphBuilder, attentionMask: Value, before: number): Value {
-  const [batch = 'B', text = 'T'] = attentionMask.shape;
+  const [batch, text] = [sizeOfAxis(attentionMask, 0), sizeOfAxis(attentionMask, 1)];
   const padded =
     before === 0
       ? attentionMask
@@ -46,7 +46,7 @@ export function paddedAttention(
   { qkv, bias, numHeads }: PackedAttention,
   mask: Value | undefined,
 ): Value {
-  const [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, S, D] each
+  const [query, key, value] = split(g, qkv, 3); // [B, S, D] each
   const inputs = [query, key, value, g.weight(bias), mask];
   return g.node1(
     'MultiHeadAttention',
@@ -62,8 +62,8 @@ export function attentionWithKeys(
   g: GraphBuilder,
   { qkv, bias, numHeads }: PackedAttention,
 ): { attended: Value; key: Value; value: Value } {
-  const [query, key, value] = split(g, qkv, 3) as [Value, Value, Value]; // [B, S, D] each
-  const [batch = 'B', positions = 'S', width] = query.shape;
+  const [query, key, value] = split(g, qkv, 3); // [B, S, D] each
+  const [batch, positions, width] = [sizeOfAxis(query, 0), sizeOfAxis(query, 1), sizeOfAxis(query, 2)];
   if (typeof width !== 'number') throw new RangeError('the width of an attention is fixed');
   const heads = { type: 'float', shape: [batch, numHeads, positions, width / numHeads] } as const;
   const [attended, presentKey, presentValue] = g.node(

@@ -31,6 +31,7 @@ export function withTwoRows(g: GraphBuilder, x: Value, product: (x: Value) => Va
 
 /** int64 [1] */
 function singleRowFlag(g: GraphBuilder, x: Value): Value {
+  // The first product of a graph begins its map.
   const flags = singleRowFlags.get(g) ?? new Map<string, Value>();
   singleRowFlags.set(g, flags);
   const leading = x.shape.slice(0, -1).join();

@@ -3,6 +3,7 @@
  *
  * B rows, S queries, T keys, C positions of the cache, H heads of size Dk.
  */
+import { sizeOfAxis } from '../read/weight.ts';
 import { MICROSOFT, type GraphBuilder } from './builder.ts';
 import { concat, reshape } from './operators.ts';
 import { MASKED } from './positions.ts';
@@ -47,7 +48,7 @@ export function attentionWithNewKey(
   inputs: { query: Value; key: Value; value: Value; pastKey: Value; pastValue: Value; bias: Value },
 ): { attended: Value; key: Value; value: Value } {
   const { pastKey, pastValue, bias } = inputs;
-  const [batch = 'B', heads = 0, , headDim = 0] = pastKey.shape;
+  const [batch, heads, headDim] = [sizeOfAxis(pastKey, 0), sizeOfAxis(pastKey, 1), sizeOfAxis(pastKey, 3)];
   const scoresOf = (width: Dim): Omit<Value, 'name'> => ({ type: 'float', shape: [batch, heads, 1, width] });
   const byHead = (x: Value): Value => reshape(g, x, [0, Number(heads), 1, Number(headDim)], [batch, heads, 1, headDim]);
   const [query, key, value] = [byHead(inputs.query), byHead(inputs.key), byHead(inputs.value)]; // [B, H, 1, Dk]

@@ -1,8 +1,9 @@
 /** Writes the encoded pieces of one weight to the places that were planned for its parts. */
+import { required } from '../../required.ts';
 import { elementCount } from '../read/weight.ts';
 import type { DigestedFile } from './digested-file.ts';
 import type { EncodedPiece, PartRole, PieceJoiner } from './encoding.ts';
-import type { ExternalTensor, PlacedWeight } from './external-data.ts';
+import type { ExternalTensor, PlacedWeight } from './placed-weight.ts';
 import { encodings } from './weight-storage.ts';
 
 export class WeightWriter {
@@ -44,7 +45,7 @@ export class WeightWriter {
   finish(): void {
     const { weight } = this.#placed;
     const leftOver = [...this.#waiting].find(([, queue]) => queue.length > 0);
-    const [unfilled] = this.#order[0] ?? leftOver ?? [];
+    const unfilled = (this.#order[0] ?? leftOver)?.[0];
     if (unfilled !== undefined) {
       throw new RangeError(
         `${weight.name} has ${elementCount(weight.shape)} elements, but ${unfilled} was not filled as planned`,
@@ -56,7 +57,7 @@ export class WeightWriter {
     for (let first = this.#order[0]; first !== undefined; first = this.#order[0]) {
       const [role, { offset, length }] = first;
       if (this.#file.size < offset) await this.#file.padTo(offset);
-      for (const bytes of this.#waiting.get(role)?.splice(0) ?? []) {
+      for (const bytes of required(this.#waiting.get(role), `the bytes that wait for ${role}`).splice(0)) {
         if (this.#file.size + bytes.byteLength > offset + length)
           throw new RangeError(`${this.#placed.weight.name}: its encoding yields more than was planned for ${role}`);
         await this.#file.write(bytes);

@@ -1,4 +1,4 @@
-/** BLIP-2, its matching variant and InstructBLIP as Hugging Face publishes them (spec 1.1, 2.3, 3). Most names are those we use. */
+/** BLIP-2, its matching variant and InstructBLIP as Hugging Face publishes them. Most names are those we use. */
 import type { NameRule } from './name-rule.ts';
 
 export const HUGGINGFACE_NAMES: readonly NameRule[] = [

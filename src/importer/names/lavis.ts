@@ -1,6 +1,6 @@
 /**
- * LAVIS: `eva_vit_g.pth` as a bare state dict, and the files that hold what was trained around it (spec 1.1, 2.3, 3). MiniGPT-4 and
- * TinyGPT-V read the same files.
+ * LAVIS: `eva_vit_g.pth` as a bare state dict, and the files that hold what was trained around it. MiniGPT-4 and TinyGPT-V read the same
+ * files.
  */
 import type { NameRule } from './name-rule.ts';
 
@@ -51,17 +51,21 @@ const QFORMER: readonly NameRule[] = [
   { pattern: /^temp$/, unneeded: 'the temperature of the contrastive training' },
 ];
 
-/** A LAVIS model; its projection is the one into its own language model. */
-export const LAVIS_NAMES: readonly NameRule[] = [
-  ...VISION,
-  ...QFORMER,
-  { pattern: /^(?:opt|t5|llm)_proj\./, name: 'language_projection.' },
-  { pattern: /^(?:opt|t5|llm)_model\./, name: 'language_model.' },
-];
-
-/** What a model with another language model takes of a LAVIS file: all but the projection. */
-export const LAVIS_PARTS_NAMES: readonly NameRule[] = [
-  ...VISION,
-  ...QFORMER,
-  { pattern: /^(?:opt|t5|llm)_proj\./, unneeded: 'a projection into another language model' },
-];
+/**
+ * The rules for a file of LAVIS, or for one of a project that builds on them.
+ *
+ * @param language what the names of the language model and of the projection into it begin with (`t5` for `t5_model` and `t5_proj`); without
+ *   it the projection of the file leads into another language model than the one that is imported
+ */
+export function lavisNames(language?: string): readonly NameRule[] {
+  const own: NameRule[] = [
+    { pattern: new RegExp(`^${language}_proj\\.`), name: 'language_projection.' },
+    { pattern: new RegExp(`^${language}_model\\.`), name: 'language_model.' },
+  ];
+  return [
+    ...VISION,
+    ...QFORMER,
+    ...(language === undefined ? [] : own),
+    { pattern: /^(?:opt|t5|llm)_proj\./, unneeded: 'a projection into another language model' },
+  ];
+}

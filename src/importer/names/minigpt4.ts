@@ -1,8 +1,8 @@
 /**
- * MiniGPT-4, MiniGPT-v2 and TinyGPT-V: what their training saved (spec 3, 4.5, 8.4). PEFT wraps an adapted language model once more, and
+ * MiniGPT-4, MiniGPT-v2 and TinyGPT-V: what their training saved. PEFT wraps an adapted language model once more, and
  * newer versions of it name the adapter.
  */
-import { LAVIS_PARTS_NAMES } from './lavis.ts';
+import { lavisNames } from './lavis.ts';
 import { rename, type NameRule, type Renamed } from './name-rule.ts';
 
 const MINIGPT4_NAMES: readonly NameRule[] = [
@@ -10,7 +10,7 @@ const MINIGPT4_NAMES: readonly NameRule[] = [
   { pattern: /^llama_proj\./, name: 'language_projection.' },
   { pattern: /^llama_proj2\./, name: 'language_projection2.' },
   { pattern: /^llama_model\.(?:base_model\.model\.)?/, name: 'language_model.' },
-  ...LAVIS_PARTS_NAMES,
+  ...lavisNames(),
 ];
 
 /** What the rules of these projects' files, and of the LAVIS files they build on, make of a name. */

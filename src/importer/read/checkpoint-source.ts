@@ -1,5 +1,5 @@
 /**
- * One source of a checkpoint as a user names it: a folder in the Hugging Face layout, or a single file of weights (spec 8.1).
+ * One source of a checkpoint as a user names it: a folder in the Hugging Face layout, or a single file of weights.
  *
  * A folder holds config.json and weights in one file or in shards, as safetensors or as PyTorch pickles; or only a tokenizer. Shards are
  * named by an index. The index is only a guide to the files: what counts is what they hold, and a tensor that the index promises but no
@@ -41,7 +41,7 @@ export class CheckpointSource {
         if (other !== undefined) {
           throw new CheckpointError(
             file.path,
-            `tensor ${name} also stands in ${basename(other.file.path)}; one of the files is from another checkpoint.`,
+            `tensor ${name} is also in ${basename(other.file.path)}; one of the files is from another checkpoint.`,
           );
         }
         tensors.set(name, { tensor, file });
@@ -69,7 +69,7 @@ export class CheckpointSource {
         if (!source.tensors.has(tensor)) {
           throw new CheckpointError(
             join(path, name),
-            `the index places tensor ${tensor} here, but the file does not hold it. Download this shard again.`,
+            `according to the index, tensor ${tensor} is here, but the file does not contain it. Download this shard again.`,
             { fault: 'index-missing-tensor' },
           );
         }
@@ -88,7 +88,7 @@ export class CheckpointSource {
 
   /**
    * The settings that a training run wrote beside its weights (`config.model` of the checkpoints of LAVIS, MiniGPT-4 and TinyGPT-V), as
-   * plain data; empty where there are none.
+   * plain data; empty where a source has none, as most have none.
    */
   get trainingSettings(): ObjectReader {
     const settings = this.#files.flatMap((file) => (file instanceof TorchFile ? [file.settings] : []));
@@ -116,7 +116,9 @@ export async function readJson(path: string): Promise<ObjectReader> {
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    throw new CheckpointError(path, 'this file is needed and cannot be read. Is the checkpoint complete?', { cause });
+    throw new CheckpointError(path, 'this file is needed, but it cannot be read. The checkpoint may be incomplete.', {
+      cause,
+    });
   }
   return ObjectReader.parse(text, path, checkpointError);
 }
@@ -157,7 +159,7 @@ async function readIndex(
     if (!(await exists(join(directory, name)))) {
       throw new CheckpointError(
         join(directory, name),
-        `this shard is missing; ${indexName} lists ${names.length} of them. Download it beside the others.`,
+        `this shard is missing; ${indexName} lists ${names.length} of them. Download it to the same folder.`,
         { fault: 'index-missing-shard' },
       );
     }

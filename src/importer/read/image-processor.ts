@@ -1,4 +1,4 @@
-/** preprocessor_config.json: how the checkpoint wants its pixels (spec 5). Anything but the plain bicubic resize to a square is refused. */
+/** preprocessor_config.json: how the checkpoint wants its pixels. Anything but the plain bicubic resize to a square is refused. */
 import { CheckpointError } from '../../errors.ts';
 import type { ImageDeclaration } from '../../pack/model-declaration.ts';
 import type { CheckpointSource } from './checkpoint-source.ts';

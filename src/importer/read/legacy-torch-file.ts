@@ -1,6 +1,6 @@
 /**
  * The format of `torch.save` before PyTorch 1.6: five pickles one after the other (a magic number, a version, the machine, the object, the
- * keys of its storages), and then the storages, each behind its number of elements (spec 8.3).
+ * keys of its storages), and then the storages, each behind its number of elements. Source: `_legacy_save` in torch/serialization.py.
  *
  * How long a pickle is shows only where it stops, and where a storage lies only after all before it.
  */
@@ -95,7 +95,7 @@ function requireLittleEndian(file: FileBytes, machine: PickleValue): void {
   if (littleEndian === false) {
     throw file.refusal(
       'unsupported-byteorder',
-      'its numbers are big-endian, which cannot be read. Save it again on an ordinary machine.',
+      'its numbers are big-endian, which cannot be read. Save it again on a little-endian computer, such as any PC.',
     );
   }
   throw file.refusal('bad-pickle', 'it does not say its byte order. The file is damaged; download it again.');
@@ -104,11 +104,12 @@ function requireLittleEndian(file: FileBytes, machine: PickleValue): void {
 /** Storages as the pickle speaks of them; where they lie is not known yet. */
 function storageFinder(file: FileBytes, storages: Map<string, TorchStorage>): StorageFinder {
   return (key, dtype, elements) => {
+    // The first tensor that looks at a storage makes it known.
     const storage = storages.get(key) ?? new TorchStorage(key, dtype, elements);
     if (storage.dtype !== dtype || storage.elements !== elements) {
       throw file.refusal(
         'storage-size-mismatch',
-        `storage ${quoted(key)} is said to hold ${storage.elements} elements of ${storage.dtype}, and ${elements} of ${dtype}.`,
+        `storage ${quoted(key)} is described twice: with ${storage.elements} elements of ${storage.dtype}, and with ${elements} of ${dtype}.`,
       );
     }
     storages.set(key, storage);
@@ -123,12 +124,12 @@ async function placeStorages(
   keys: PickleValue,
   begin: number,
 ): Promise<void> {
-  if (!(keys instanceof PickleList)) throw file.refusal('bad-pickle', 'its list of storages is no list.');
+  if (!(keys instanceof PickleList)) throw file.refusal('bad-pickle', 'its list of storages is not a list.');
   let position = begin;
   for (const key of keys.items) {
     const storage = typeof key === 'string' ? storages.get(key) : undefined;
     if (storage === undefined || storage.position !== undefined) {
-      throw file.refusal('bad-pickle', `its list of storages has ${show(key)}, which is unknown or was there before.`);
+      throw file.refusal('bad-pickle', `its list of storages has ${show(key)}, which is unknown or repeated.`);
     }
     const count = Buffer.from(await file.read(position, COUNT_BYTES)).readBigInt64LE();
     if (count !== BigInt(storage.elements)) {
@@ -150,7 +151,7 @@ async function placeStorages(
     if (storage.position === undefined) {
       throw file.refusal(
         'missing-storage',
-        `a tensor refers to storage ${quoted(storage.key)}, which the file does not hold. Download it again.`,
+        `a tensor refers to storage ${quoted(storage.key)}, which is not in the file. Download the file again.`,
       );
     }
   }

@@ -89,7 +89,7 @@ export class PickleBytes {
   line(maxLength: number): string {
     let text = '';
     for (let byte = this.uint8(); byte !== 0x0a; byte = this.uint8()) {
-      if (byte > 0x7e || byte < 0x20) throw this.refusal('bad-pickle', 'a name holds what is not ASCII');
+      if (byte > 0x7e || byte < 0x20) throw this.refusal('bad-pickle', 'a name contains characters that are not ASCII');
       if (text.length === maxLength) throw this.refusal('bad-pickle', `a name has more than ${maxLength} letters`);
       text += String.fromCharCode(byte);
     }
@@ -103,7 +103,7 @@ export class PickleBytes {
     if (this.#end < end && length < MAX_PICKLE_BYTES) {
       throw this.refusal('too-large', `it has more than ${MAX_PICKLE_BYTES} bytes`);
     }
-    throw this.refusal(endFault, `it goes on behind its end (byte ${end - begin})`);
+    throw this.refusal(endFault, `it continues after its end (byte ${end - begin})`);
   }
 
   /** The error for what is wrong at this place. */

@@ -1,6 +1,6 @@
 /**
  * Reads a pickle without Python: a stack, a memo and a closed list of operations, those that PyTorch's own `weights_only` reader has and a
- * few that protocols 4 and 5 add (spec 8.3). Format: https://github.com/python/cpython/blob/main/Lib/pickletools.py
+ * few that protocols 4 and 5 add. Format: https://github.com/python/cpython/blob/main/Lib/pickletools.py
  *
  * A pickle is a program that may name any function of Python and call it. Here a name is only a name, and what "calling" it means is up to a
  * `PickleMeaning`, which knows a fixed list. Values may be nested as deep as the file likes: nothing in here recurses.
@@ -208,7 +208,7 @@ class PickleMachine {
     }
   }
 
-  /** The depth below which the stack belongs to the last mark. */
+  /** The depth from which on the stack belongs to the last mark; without a mark that is the whole stack. */
   get #floor(): number {
     return this.#marks.at(-1) ?? 0;
   }
@@ -255,7 +255,7 @@ class PickleMachine {
   #appendTo(kind: typeof PickleList | typeof PickleSet, items: readonly PickleValue[]): void {
     const target = this.#top();
     if (target instanceof OpaqueObject) return;
-    if (!(target instanceof kind)) throw this.#bad('items are added to what cannot hold them');
+    if (!(target instanceof kind)) throw this.#bad('items are added to a value that is not a list or set');
     if (kind === PickleSet) this.#requireHashable(items);
     for (const item of items) target.items.push(item);
   }
@@ -264,7 +264,7 @@ class PickleMachine {
     const target = this.#top();
     if (keysAndValues.length % 2 !== 0) throw this.#bad('a key has no value');
     if (target instanceof OpaqueObject) return;
-    if (!(target instanceof PickleDict)) throw this.#bad('entries are set in what is no dict');
+    if (!(target instanceof PickleDict)) throw this.#bad('entries are set in a value that is not a dict');
     this.#requireHashable(keysAndValues.filter((_, index) => index % 2 === 0));
     for (let index = 0; index < keysAndValues.length; index += 2) {
       target.set(keysAndValues[index] as PickleValue, keysAndValues[index + 1] as PickleValue);
@@ -282,7 +282,7 @@ class PickleMachine {
 
   #recall(index: number): PickleValue {
     const value = this.#memo.get(index);
-    if (value === undefined) throw this.#bad(`value ${index} was never remembered`);
+    if (value === undefined) throw this.#bad(`value ${index} was not stored before`);
     return value;
   }
 

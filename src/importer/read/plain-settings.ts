@@ -21,12 +21,21 @@ const MAX_VALUES = 100_000;
  */
 export function plainSettings(path: string, settings: PickleDict): PlainValue {
   let values = 0;
+  const convertDict = (dict: PickleDict, depth: number): PlainValue => {
+    const entries: [string, PlainValue][] = [];
+    for (const [key, item] of dict.entries) {
+      if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'boolean') continue;
+      const plain = convert(item, depth + 1);
+      if (plain !== undefined) entries.push([String(key), plain]);
+    }
+    return Object.fromEntries(entries);
+  };
   const convert = (value: PickleValue, depth: number): PlainValue | undefined => {
     values++;
     if (depth > MAX_DEPTH || values > MAX_VALUES) {
       throw new CheckpointError(
         path,
-        `its settings have more than ${MAX_DEPTH} levels or ${MAX_VALUES} values, so they are none. Is this the file that was published?`,
+        `its settings have more than ${MAX_DEPTH} levels or ${MAX_VALUES} values, which is too much for settings. This may not be the published file.`,
         { fault: 'bad-pickle' },
       );
     }
@@ -35,14 +44,7 @@ export function plainSettings(path: string, settings: PickleDict): PlainValue {
     if (value instanceof PickleTuple || value instanceof PickleList || value instanceof PickleSet) {
       return value.items.map((item) => convert(item, depth + 1) ?? null);
     }
-    if (!(value instanceof PickleDict)) return undefined;
-    const entries: [string, PlainValue][] = [];
-    for (const [key, item] of value.entries) {
-      if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'boolean') continue;
-      const plain = convert(item, depth + 1);
-      if (plain !== undefined) entries.push([String(key), plain]);
-    }
-    return Object.fromEntries(entries);
+    return value instanceof PickleDict ? convertDict(value, depth) : undefined;
   };
-  return convert(settings, 0) ?? {};
+  return convertDict(settings, 0);
 }

@@ -1,5 +1,5 @@
 /**
- * Reads safetensors files (spec 8.2): a length, a JSON header, and the tensors' bytes behind it.
+ * Reads safetensors files (https://github.com/huggingface/safetensors): a length, a JSON header, and the tensors' bytes behind it.
  *
  * Only the header is held in memory; tensors are read in pieces when asked for. The file is untrusted: every size and offset is
  * checked before use.

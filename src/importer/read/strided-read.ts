@@ -4,6 +4,7 @@
  * The range is cut into boxes (a start, a middle and an end per axis). A box is walked along its largest stride, so that the file is read once
  * from front to back in chunks of bounded size, and each chunk's elements are put where they belong in the result.
  */
+import { required } from '../../required.ts';
 
 /** Bytes from a position on, at the start of a buffer of their own. */
 export type ReadAt = (position: number, length: number) => Promise<Uint8Array>;
@@ -17,6 +18,9 @@ export type StridedView = {
   /** Position of the first element. */
   position: number;
 };
+
+/** What is missing where a view has fewer strides than axes. */
+const STRIDE = 'a stride for each axis';
 
 /** One axis of a box: so many steps, and how far each goes in the storage and in the result, in elements. */
 type Axis = { size: number; stride: number; outStride: number };
@@ -35,10 +39,10 @@ export function simplified(view: StridedView): StridedView {
   const shape: number[] = [];
   const strides: number[] = [];
   for (const [axis, size] of view.shape.entries()) {
-    const stride = view.strides[axis] ?? 0;
+    const stride = strideOf(view, axis);
     if (size === 1) continue;
     if (strides.length > 0 && strides.at(-1) === stride * size) {
-      shape.push((shape.pop() ?? 1) * size);
+      shape[shape.length - 1] = required(shape.at(-1), 'the axis before') * size;
       strides[strides.length - 1] = stride;
     } else {
       shape.push(size);
@@ -48,6 +52,10 @@ export function simplified(view: StridedView): StridedView {
   return { ...view, shape, strides };
 }
 
+function strideOf({ strides }: StridedView, axis: number): number {
+  return required(strides[axis], STRIDE);
+}
+
 /** Whether the elements lie in the file as they do in the result. For simplified views. */
 export function isContiguous({ shape, strides }: StridedView): boolean {
   return shape.includes(0) || shape.length === 0 || (shape.length === 1 && strides[0] === 1);
@@ -55,7 +63,7 @@ export function isContiguous({ shape, strides }: StridedView): boolean {
 
 /** Whether a walk in row-major order never goes back far: no axis steps further than the axes before it. For simplified views. */
 export function isInFileOrder({ strides }: StridedView): boolean {
-  return strides.every((stride, axis) => axis === 0 || stride <= (strides[axis - 1] ?? 0));
+  return strides.every((stride, axis) => axis === 0 || stride <= required(strides[axis - 1], STRIDE));
 }
 
 /**
@@ -96,7 +104,7 @@ function cutIntoBoxes(
     boxes.push({ axes: [], ...at });
     return;
   }
-  const stride = view.strides[axis] ?? 0;
+  const stride = strideOf(view, axis);
   const inner = view.shape.slice(axis + 1).reduce((product, size) => product * size, 1);
   let row = Math.floor(begin / inner);
   const lastRow = Math.floor((end - 1) / inner);
@@ -116,8 +124,9 @@ function cutIntoBoxes(
     const axes = [{ size: wholeRows, stride, outStride: inner }];
     let outStride = inner;
     for (let next = axis + 1; next < view.shape.length; next++) {
-      outStride /= view.shape[next] ?? 1;
-      axes.push({ size: view.shape[next] ?? 1, stride: view.strides[next] ?? 0, outStride });
+      const size = required(view.shape[next], 'the axis');
+      outStride /= size;
+      axes.push({ size, stride: strideOf(view, next), outStride });
     }
     boxes.push({ axes, from: at.from + row * stride, to });
     to += wholeRows * inner;
@@ -188,6 +197,7 @@ function scatterAxis(
   from: number,
   to: number,
 ): void {
+  // A box without axes is one element.
   const { size, stride, outStride } = axes[axis] ?? { size: 1, stride: 0, outStride: 0 };
   if (axis < axes.length - 1) {
     for (let index = 0; index < size; index++) {

@@ -97,6 +97,7 @@ export class TensorReader {
 
 /** The range of elements from `first` to `end`, grown to whole rows where these are short, and cut at the end of the tensor. */
 function wholeRows({ shape, width }: StridedView, first: number, end: number): { begin: number; end: number } {
+  // A view without axes is one element.
   const [rows = 1, ...rest] = shape;
   const row = rest.reduce((product, size) => product * size, 1);
   const last = Math.min(end, rows * row);

@@ -1,5 +1,5 @@
 /**
- * Reads what `torch.save` wrote, `.pth` or `.bin`, without Python and without running anything (spec 8.3).
+ * Reads what `torch.save` wrote, `.pth` or `.bin`, without Python and without running anything.
  *
  * The pickle is read at once, the weights are not: a tensor is a description until somebody reads it, and those of an optimizer are never read.
  */
@@ -96,7 +96,7 @@ function guess(head: Uint8Array): string {
   const text = Buffer.from(head).toString('latin1');
   if (text === '') return 'the file is empty. Download it again';
   if (text.startsWith('version https://git-lfs')) {
-    return 'it is a Git LFS pointer, which only names the file. Fetch the file itself with "git lfs pull"';
+    return 'it is a Git LFS pointer, which only names the file. Download the file itself with "git lfs pull"';
   }
   if (/^\s*</.test(text))
     return 'it is a web page. The download probably ended on a page with a message; open it to see';
@@ -104,7 +104,7 @@ function guess(head: Uint8Array): string {
     return 'it is a tar archive, as PyTorch wrote before version 0.1.10. Save it again with a newer version';
   }
   if (text.slice(8, 9) === '{') return 'it may be a safetensors file. Give it the ending .safetensors';
-  return 'it begins like no format that PyTorch writes. Download it again';
+  return 'its beginning does not match any format of PyTorch. Download it again';
 }
 
 /** The tensors that an importer wants, and whether they were beside other things. Whatever else a state dict holds is no weight. */

@@ -1,5 +1,5 @@
 /**
- * What the names, calls and references in a PyTorch pickle mean (spec 8.3): tensors become descriptions, containers become data, other
+ * What the names, calls and references in a PyTorch pickle mean: tensors become descriptions, containers become data, other
  * objects become placeholders. Every function of Python that is "called" here is one of these few, written in TypeScript.
  *
  * Sources: torch/_utils.py, torch/_tensor.py and torch/_weights_only_unpickler.py of https://github.com/pytorch/pytorch.
@@ -27,7 +27,7 @@ import {
   TorchStorage,
   type StorageFinder,
 } from './torch-storage.ts';
-import { TorchTensor } from './torch-tensor.ts';
+import { TorchTensor, type ViewNumbers } from './torch-tensor.ts';
 
 /** Functions that make a tensor of a storage. */
 const TENSOR_BUILDERS = [
@@ -58,13 +58,13 @@ export class TorchMeaning implements PickleMeaning {
   }
 
   call(callee: PickleValue, args: PickleTuple): PickleValue {
-    if (!(callee instanceof PickleName)) throw this.#bad('something that is no function is called');
+    if (!(callee instanceof PickleName)) throw this.#bad('something is called that is not a function');
     const use = useOfName(callee.module, callee.name);
     return use === 'placeholder' ? new OpaqueObject(callee.path, args) : this.#callKnown(callee.path, args.items);
   }
 
   create(className: PickleValue, args: PickleTuple): PickleValue {
-    if (!(className instanceof PickleName)) throw this.#bad('something that is no class is instantiated');
+    if (!(className instanceof PickleName)) throw this.#bad('something is instantiated that is not a class');
     const use = useOfName(className.module, className.name);
     if (use === 'placeholder' || use === 'creatable') return new OpaqueObject(className.path, args);
     if (className.path === 'collections.OrderedDict' && args.items.length === 0) return new PickleDict();
@@ -75,7 +75,7 @@ export class TorchMeaning implements PickleMeaning {
     // The state of an ordered dict is `_metadata` of PyTorch modules: version numbers.
     if (object instanceof PickleDict && state instanceof PickleDict) return;
     if (object instanceof PickleName) throw this.#unsafe('changes', object.path);
-    if (!(object instanceof OpaqueObject)) throw this.#bad('attributes are given to what has none');
+    if (!(object instanceof OpaqueObject)) throw this.#bad('attributes are set on a value that cannot have any');
     object.state = state;
   }
 
@@ -83,16 +83,18 @@ export class TorchMeaning implements PickleMeaning {
   reference(id: PickleValue): TorchStorage {
     const [tag, type, key, location, elements, view = null] = id instanceof PickleTuple ? id.items : [];
     if (tag !== 'storage' || !(type instanceof PickleName) || typeof key !== 'string' || typeof location !== 'string') {
-      throw this.#bad('a reference is not that of a storage');
+      throw this.#bad('a reference does not name a storage');
     }
     if (view !== null)
-      throw this.#bad(`storage ${quoted(key)} is a part of another one, as PyTorch has not written it for years`);
+      throw this.#bad(
+        `storage ${quoted(key)} is a part of another storage, which only very old versions of PyTorch wrote`,
+      );
     if (!isStorageType(type.path)) throw this.#bad(`storage ${quoted(key)} has the type ${quoted(type.path)}`);
     const dtype = storageDtype(type.path);
     if (dtype === undefined)
       throw this.#refusal(
         'unsupported-dtype',
-        `storage ${quoted(key)} is a ${type.path}, whose numbers no model here has.`,
+        `storage ${quoted(key)} is a ${type.path}, a type of numbers that no supported model uses.`,
       );
     if (typeof elements !== 'number' && typeof elements !== 'bigint')
       throw this.#bad(`storage ${quoted(key)} has no size`);
@@ -109,7 +111,7 @@ export class TorchMeaning implements PickleMeaning {
       case 'torch._utils._rebuild_parameter':
       case 'torch._utils._rebuild_parameter_with_state':
       case 'torch.nn.parameter.Parameter':
-        if (!(args[0] instanceof TorchTensor)) throw this.#bad('a parameter is made of what is no tensor');
+        if (!(args[0] instanceof TorchTensor)) throw this.#bad('a parameter is made from a value that is not a tensor');
         return args[0];
       case 'torch._tensor._rebuild_from_type_v2':
         return this.#tensorOfType(args);
@@ -139,14 +141,27 @@ export class TorchMeaning implements PickleMeaning {
   #tensor(path: string, args: readonly PickleValue[]): TorchTensor {
     const [storage, offset, size, stride, , , type] = args;
     if (!(storage instanceof TorchStorage)) throw this.#bad('a tensor has no storage');
-    if (path !== 'torch._utils._rebuild_tensor_v3') {
-      return TorchTensor.of(this.#path, storage, storage.dtype, offset, size, stride);
-    }
+    const view = this.#viewNumbers(storage, { offset, size, stride });
+    if (path !== 'torch._utils._rebuild_tensor_v3') return TorchTensor.of(this.#path, storage, storage.dtype, view);
     if (!(type instanceof PickleName) || !isTorchDtype(type.path)) throw this.#bad('a tensor has no element type');
     const dtype = torchDtype(type.path);
     if (dtype === undefined)
-      throw this.#refusal('unsupported-dtype', `a tensor has the type ${type.path}, which no model here has.`);
-    return TorchTensor.of(this.#path, storage, dtype, offset, size, stride);
+      throw this.#refusal('unsupported-dtype', `a tensor has the type ${type.path}, which no supported model uses.`);
+    return TorchTensor.of(this.#path, storage, dtype, view);
+  }
+
+  #viewNumbers(
+    { key }: TorchStorage,
+    { offset, size, stride }: Record<'offset' | 'size' | 'stride', PickleValue | undefined>,
+  ): ViewNumbers {
+    const [start, sizes, strides] = [integerOf(offset), integersOf(size), integersOf(stride)];
+    if (start === undefined || sizes === undefined || strides === undefined) {
+      throw this.#refusal(
+        'bad-pickle',
+        `a tensor over storage ${quoted(key)} has a shape, strides or an offset that are not integers.`,
+      );
+    }
+    return { offset: start, sizes, strides };
   }
 
   /** `(function, type, arguments, state)`: how a tensor with attributes is written. The attributes are not needed. */
@@ -165,7 +180,7 @@ export class TorchMeaning implements PickleMeaning {
     for (const pair of this.#items(path, args)) {
       const [key, value] = pair instanceof PickleTuple || pair instanceof PickleList ? pair.items : [];
       if (key === undefined || value === undefined || !isHashable(key))
-        throw this.#bad(`${path} is made of what are no pairs`);
+        throw this.#bad(`${path} is made from values that are not pairs`);
       dict.set(key, value);
     }
     return dict;
@@ -176,7 +191,7 @@ export class TorchMeaning implements PickleMeaning {
     const [argument = new PickleTuple([])] = args;
     const isSequence =
       argument instanceof PickleTuple || argument instanceof PickleList || argument instanceof PickleSet;
-    if (!isSequence || args.length > 1) throw this.#bad(`${path} is made of what is no list`);
+    if (!isSequence || args.length > 1) throw this.#bad(`${path} is made from a value that is not a list`);
     this.#budget.spendOperations(argument.items.length);
     return [...argument.items];
   }
@@ -195,4 +210,15 @@ export class TorchMeaning implements PickleMeaning {
   #refusal(fault: CheckpointFault, message: string): CheckpointError {
     return new CheckpointError(this.#path, message, { fault });
   }
+}
+
+function integersOf(value: PickleValue | undefined): bigint[] | undefined {
+  if (!(value instanceof PickleTuple)) return undefined;
+  const integers = value.items.map(integerOf);
+  return integers.every((integer) => integer !== undefined) ? integers : undefined;
+}
+
+function integerOf(value: PickleValue | undefined): bigint | undefined {
+  if (typeof value === 'bigint') return value;
+  return typeof value === 'number' && Number.isInteger(value) ? BigInt(value) : undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * The names of Python that a checkpoint may speak of, and what may be done with each (spec 8.3). The list is closed for Python itself, PyTorch and
+ * The names of Python that a checkpoint may speak of, and what may be done with each. The list is closed for Python itself, PyTorch and
  * NumPy: whatever is not on it is refused as soon as it is named, used or not.
  *
  * Classes of other packages are the training project's own, in settings saved beside the weights. They may be made as placeholders, which

@@ -1,5 +1,5 @@
 /**
- * The storages of a PyTorch checkpoint: flat runs of elements, which one or several tensors look at (spec 8.3).
+ * The storages of a PyTorch checkpoint: flat runs of elements, which one or several tensors look at.
  * Sources: torch/storage.py and torch/serialization.py of https://github.com/pytorch/pytorch.
  */
 import { dtypeBytes, type Dtype } from '../../tensor/dtype.ts';

@@ -1,12 +1,12 @@
 /**
- * A tensor of a PyTorch checkpoint as a description: a view of a storage, with an offset and strides in elements (spec 8.3).
+ * A tensor of a PyTorch checkpoint as a description: a view of a storage, with an offset and strides in elements.
  *
  * Its numbers come from the file and are checked here, once, so that whoever reads the tensor can trust them: every element lies inside the
  * storage. The checks are exact for any integers, those beyond 2^53 included.
  */
-import { CheckpointError, type CheckpointFault } from '../../errors.ts';
+import { CheckpointError } from '../../errors.ts';
+import { required } from '../../required.ts';
 import { dtypeBytes, type Dtype } from '../../tensor/dtype.ts';
-import { PickleTuple, type PickleValue } from './pickle-value.ts';
 import { quoted } from './quoted.ts';
 import type { TorchStorage } from './torch-storage.ts';
 
@@ -18,6 +18,9 @@ const MAX_AXES = 64;
  * amount of memory.
  */
 const MAX_EXPANDED_BYTES = 256 * 2 ** 20;
+
+/** Where a view lies in its storage, as the file says it: any integers. */
+export type ViewNumbers = { offset: bigint; sizes: readonly bigint[]; strides: readonly bigint[] };
 
 export class TorchTensor {
   readonly storage: TorchStorage;
@@ -48,49 +51,43 @@ export class TorchTensor {
   }
 
   /**
-   * The tensor that a pickle describes.
+   * The tensor that a file describes.
    *
    * @param path the file, for messages
-   * @throws CheckpointError `out-of-range` when an element would lie outside of the storage, or there are too many of them; `bad-pickle`
-   *   when the numbers are none.
+   * @throws CheckpointError `out-of-range` when an element would lie outside of the storage, or there are too many of them.
    */
   static of(
     path: string,
     storage: TorchStorage,
     dtype: Dtype,
-    offset: PickleValue | undefined,
-    size: PickleValue | undefined,
-    stride: PickleValue | undefined,
+    { offset: start, sizes, strides }: ViewNumbers,
   ): TorchTensor {
-    const refusal = (fault: CheckpointFault, reason: string): CheckpointError =>
-      new CheckpointError(path, `a tensor over storage ${quoted(storage.key)} ${reason}.`, { fault });
-    const sizes = integers(size);
-    const strides = integers(stride);
-    const start = typeof offset === 'number' || typeof offset === 'bigint' ? exact(offset) : undefined;
-    if (sizes === undefined || strides === undefined || start === undefined) {
-      throw refusal('bad-pickle', 'has a shape, strides or an offset that are not integers');
-    }
+    const refusal = (reason: string): CheckpointError =>
+      new CheckpointError(path, `a tensor over storage ${quoted(storage.key)} ${reason}.`, { fault: 'out-of-range' });
     if (sizes.length !== strides.length || sizes.length > MAX_AXES) {
-      throw refusal('out-of-range', `has ${sizes.length} axes and ${strides.length} strides`);
+      throw refusal(`has ${sizes.length} axes and ${strides.length} strides`);
     }
     if ([start, ...sizes, ...strides].some((value) => BigInt.asIntN(64, value) !== value)) {
-      throw refusal('out-of-range', 'has a size, stride or offset beyond 64 bits');
+      throw refusal('has a size, stride or offset beyond 64 bits');
     }
     if (start < 0n || sizes.some((value) => value < 0n) || strides.some((value) => value < 0n)) {
-      throw refusal('out-of-range', 'has a negative size, stride or offset');
+      throw refusal('has a negative size, stride or offset');
     }
     const bytesPerElement = BigInt(dtypeBytes(dtype));
     const stored = BigInt(storage.byteLength) / bytesPerElement;
     const count = sizes.reduce((product, value) => product * value, 1n);
-    const last = sizes.reduce((sum, value, axis) => sum + (value - 1n) * (strides[axis] ?? 0n), start);
+    const last = sizes.reduce(
+      (sum, value, axis) => sum + (value - 1n) * required(strides[axis], 'a stride for each axis'),
+      start,
+    );
     if (count > 0n && last >= stored) {
-      throw refusal('out-of-range', `of shape [${sizes.join(', ')}] reaches to element ${last} of ${stored}`);
+      throw refusal(`of shape [${sizes.join(', ')}] reaches to element ${last} of ${stored}`);
     }
     if (count > stored && count * bytesPerElement > MAX_EXPANDED_BYTES) {
-      throw refusal('out-of-range', `of shape [${sizes.join(', ')}] repeats ${stored} elements ${count} times`);
+      throw refusal(`of shape [${sizes.join(', ')}] repeats ${stored} elements ${count} times`);
     }
     if (sizes.some((value) => value > Number.MAX_SAFE_INTEGER)) {
-      throw refusal('out-of-range', `has the shape [${sizes.join(', ')}]`);
+      throw refusal(`has the shape [${sizes.join(', ')}]`);
     }
     return new TorchTensor(
       storage,
@@ -101,19 +98,4 @@ export class TorchTensor {
       count > 0n ? Number(start) : 0,
     );
   }
-}
-
-function integers(value: PickleValue | undefined): bigint[] | undefined {
-  if (!(value instanceof PickleTuple)) return undefined;
-  const numbers: bigint[] = [];
-  for (const item of value.items) {
-    const number = typeof item === 'number' || typeof item === 'bigint' ? exact(item) : undefined;
-    if (number === undefined) return undefined;
-    numbers.push(number);
-  }
-  return numbers;
-}
-
-function exact(value: number | bigint): bigint | undefined {
-  return typeof value === 'bigint' || Number.isInteger(value) ? BigInt(value) : undefined;
 }

@@ -3,6 +3,7 @@
  *
  * Weights are put together without reading anything: joined, cut, reordered, summed. Memory stays at a few pieces, whatever the size.
  */
+import { required } from '../../required.ts';
 import { dtypeBytes, type Dtype } from '../../tensor/dtype.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../../tensor/float16.ts';
 
@@ -34,6 +35,16 @@ export type Weight = {
 /** Elements of a tensor of this shape. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
+}
+
+/** Size of one axis of a weight, or of a value in a graph. @throws RangeError where it has fewer axes. */
+export function sizeOfAxis<Size>({ name, shape }: { name: string; shape: readonly Size[] }, axis: number): Size {
+  return required(shape[axis], `axis ${axis} of ${name} [${shape.join(', ')}]`);
+}
+
+/** Size of the first axis. @throws RangeError for a single number. */
+export function rowsOf(weight: Weight): number {
+  return sizeOfAxis(weight, 0);
 }
 
 /** A range of elements in row-major order. */
@@ -76,7 +87,7 @@ export function concatRows(...weights: readonly [Weight, ...Weight[]]): Weight {
   const [first] = weights;
   return {
     name: weights.map((weight) => weight.name).join('+'),
-    shape: [weights.reduce((rows, weight) => rows + (weight.shape[0] ?? 0), 0), ...first.shape.slice(1)],
+    shape: [weights.reduce((rows, weight) => rows + rowsOf(weight), 0), ...first.shape.slice(1)],
     dtype: weights.map((weight) => weight.dtype).reduce(widest),
     async read(start, count) {
       const values = new Float32Array(count);
@@ -175,14 +186,17 @@ export function sliceRows(weight: Weight, first: number, rows: number): Weight {
   };
 }
 
+/** A low-rank adaptation as it was trained: `W + alpha/rank·(B·A)`. */
+export type LoraConfig = { rank: number; alpha: number };
+
 /**
  * `W + scale·(B·A)` in float32: a low-rank adaptation merged into its base (https://arxiv.org/abs/2106.09685).
  *
  * @param weight W [N, K] @param loraA A [r, K] @param loraB B [N, r]
  */
 export function mergeLora(weight: Weight, loraA: Weight, loraB: Weight, scale: number): Weight {
-  const [, inputs = 0] = weight.shape;
-  const [rank = 0] = loraA.shape;
+  const inputs = sizeOfAxis(weight, 1);
+  const rank = rowsOf(loraA);
   let factors: Promise<[Float32Array, Float32Array]> | undefined;
   return {
     name: `${weight.name}+lora`,

@@ -34,6 +34,7 @@ export class CheckpointWeights {
     this.#tensors = tensors;
     this.#where = options.where;
     this.#explainMissing = options.explainMissing ?? (() => 'Is this checkpoint complete and of the expected family?');
+    // Few language models are published as differences.
     this.#deltas = options.deltas ?? new Map<string, OpenTensor>();
   }
 
@@ -62,9 +63,16 @@ export class CheckpointWeights {
     return this.#stored(name).tensor.shape;
   }
 
-  /** Rows of a table, for tables whose height only the tensor itself knows (spec 4.1: trust the tensor, not the config). */
+  /**
+   * Rows of a table, for tables whose height only the tensor itself knows: published configs give other heights of vocabularies.
+   *
+   * @throws CheckpointError when it has no rows.
+   */
   rows(name: string): number {
-    return this.shapeOf(name)[0] ?? 0;
+    const { tensor } = this.#stored(name);
+    const [rows] = tensor.shape;
+    if (rows !== undefined) return rows;
+    throw new CheckpointError(tensor.file, `tensor ${tensor.name} should be a table but is a single number.`);
   }
 
   /** A cursor whose names all begin with `prefix` and a dot. */

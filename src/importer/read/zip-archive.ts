@@ -1,5 +1,5 @@
 /**
- * The table of contents of a zip file whose entries are stored as they are, as PyTorch writes it (spec 8.3): where the bytes of each entry lie.
+ * The table of contents of a zip file whose entries are stored as they are, as PyTorch writes it: where the bytes of each entry lie.
  *
  * A tensor is read in place, by its position in the file, so nothing is unpacked. Other programs must see the same archive as we do: what
  * they could read differently (an entry twice, two tables, entries over one another) is refused. Format:
@@ -64,7 +64,7 @@ export async function readZipArchive(file: FileBytes): Promise<ZipArchive> {
   let end = 0;
   for (const span of spans) {
     if (span.begin < end)
-      throw file.refusal('ambiguous-archive', `entry ${quoted(span.name)} lies over the entry before it.`);
+      throw file.refusal('ambiguous-archive', `entry ${quoted(span.name)} overlaps with the entry before it.`);
     end = span.end;
   }
   return inOneFolder(file, entries);
@@ -88,7 +88,7 @@ function parseDirectory(file: FileBytes, directory: Directory, bytes: Uint8Array
     if (names.has(name)) {
       throw file.refusal(
         'ambiguous-archive',
-        `entry ${quoted(name)} stands twice in this zip file: other programs may read the other one.`,
+        `entry ${quoted(name)} is in this zip file twice: other programs may read the other one.`,
       );
     }
     names.add(name);
@@ -115,7 +115,7 @@ function requireStored(file: FileBytes, name: string, flags: number, method: num
   if (method !== 0) {
     throw file.refusal(
       'unsupported-compression',
-      `entry ${quoted(name)} of this zip file is compressed, as PyTorch never writes it. Save the checkpoint again with torch.save.`,
+      `entry ${quoted(name)} of this zip file is compressed, which PyTorch never does. Save the checkpoint again with torch.save.`,
     );
   }
 }
@@ -155,7 +155,7 @@ async function checkLocalHeader(file: FileBytes, entry: Listed, directoryStart: 
   const differs = (): CheckpointError =>
     file.refusal(
       'truncated',
-      `the zip entry ${quoted(entry.name)} does not lie where the table of contents says. The file is damaged; download it again.`,
+      `the zip entry ${quoted(entry.name)} is not where the table of contents says. The file is damaged; download it again.`,
     );
   const nameBytes = Buffer.byteLength(entry.name);
   if (entry.header + LOCAL_HEADER_BYTES + nameBytes > directoryStart) throw differs();

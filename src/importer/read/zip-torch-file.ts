@@ -1,5 +1,6 @@
 /**
- * The format of `torch.save` since PyTorch 1.6: a zip archive with a pickle, `data.pkl`, and one entry of raw bytes per storage (spec 8.3).
+ * The format of `torch.save` since PyTorch 1.6: a zip archive with a pickle, `data.pkl`, and one entry of raw bytes per storage. Source: `_save`
+ * in torch/serialization.py.
  */
 import type { FileBytes } from './file-bytes.ts';
 import { MAX_PICKLE_BYTES, PickleBudget } from './pickle-budget.ts';
@@ -28,7 +29,7 @@ export async function readZipTorchFile(file: FileBytes): Promise<PickleValue> {
   if (pickle === undefined) {
     throw file.refusal(
       'missing-data-pkl',
-      `this zip file holds no ${PICKLE}, so PyTorch did not write it. Give the file of weights itself.`,
+      `this zip file contains no ${PICKLE}, so PyTorch did not write it. Give the file of weights itself.`,
     );
   }
   if (archive.entries.has(TORCHSCRIPT_MARK)) {
@@ -64,7 +65,7 @@ async function requireLittleEndian(file: FileBytes, archive: ZipArchive): Promis
   if (text === 'little') return;
   throw file.refusal(
     'unsupported-byteorder',
-    `its numbers are in the byte order ${quoted(text)}; only "little" can be read. Save it again on an ordinary machine.`,
+    `its numbers are in the byte order ${quoted(text)}; only "little" can be read. Save it again on a little-endian computer, such as any PC.`,
   );
 }
 
@@ -77,7 +78,7 @@ function storagesOf(file: FileBytes, archive: ZipArchive): StorageFinder {
     if (entry === undefined) {
       throw file.refusal(
         'missing-storage',
-        `a tensor refers to storage ${quoted(key)}, which the file does not hold. Download it again.`,
+        `a tensor refers to storage ${quoted(key)}, which is not in the file. Download the file again.`,
       );
     }
     const storage = known ?? new TorchStorage(key, dtype, elements, entry.position);

@@ -1,6 +1,5 @@
 /**
- * GPT-2's `vocab.json` and `merges.txt` as tokenizer.json: OPT and Phi-2 are published with these two files, and not always with the third
- * (spec 7).
+ * GPT-2's `vocab.json` and `merges.txt` as tokenizer.json: OPT and Phi-2 are published with these two files, and not always with the third.
  */
 import { CheckpointError } from '../../errors.ts';
 import { quoted } from '../read/quoted.ts';
@@ -40,7 +39,7 @@ export function convertByteLevelBpe(files: ByteLevelBpeFiles, options: ByteLevel
   const vocabulary = readVocabulary(files.vocab, files.vocabPath);
   const merges = readMerges(files.merges, files.mergesPath, vocabulary);
   const added = placeAddedTokens(vocabulary, options.addedTokens, files.vocabPath);
-  const { startToken } = options;
+  const { startToken, cleanUpSpaces = true } = options;
   return {
     tokenizer: tokenizerJson(added, {
       normalizer: null,
@@ -64,7 +63,7 @@ export function convertByteLevelBpe(files: ByteLevelBpeFiles, options: ByteLevel
       add_prefix_space: false,
       add_bos_token: startToken !== null,
       bos_token: startToken,
-      clean_up_tokenization_spaces: options.cleanUpSpaces ?? true,
+      clean_up_tokenization_spaces: cleanUpSpaces,
     },
   };
 }
@@ -111,7 +110,7 @@ function readMerges(text: string, path: string, vocabulary: ReadonlyMap<string, 
     if (unknown !== undefined) {
       throw new CheckpointError(
         path,
-        `line ${index + 1} ${quoted(line)} merges ${quoted(unknown)}, which vocab.json does not hold. Are both files of one tokenizer?`,
+        `line ${index + 1} ${quoted(line)} merges ${quoted(unknown)}, which is not in vocab.json. Both files must be of the same tokenizer.`,
       );
     }
     return [[left, right]];

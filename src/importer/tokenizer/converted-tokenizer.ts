@@ -50,13 +50,13 @@ export function placeAddedTokens(
     const id = claimed ?? own ?? next;
     const owner = owners.get(id);
     let problem: string | undefined;
-    if (own !== undefined && own !== id) problem = `it stands at ${own}`;
-    else if (owner !== undefined && owner !== content) problem = `${quoted(owner)} stands there`;
+    if (own !== undefined && own !== id) problem = `its id is ${own}`;
+    else if (owner !== undefined && owner !== content) problem = `that is the id of ${quoted(owner)}`;
     else if (id >= end) problem = `the vocabulary ends at ${vocabulary.size}`;
     if (problem !== undefined) {
       throw new CheckpointError(
         path,
-        `the added token ${quoted(content)} claims id ${id}, but ${problem}. Are the files of one tokenizer?`,
+        `the added token ${quoted(content)} claims the id ${id}, but ${problem}. All files must be of the same tokenizer.`,
       );
     }
     if (placed.has(content)) continue;

@@ -108,7 +108,10 @@ function contentOf(token: unknown): string | undefined {
 
 function idOf(id: unknown, content: string, path: string): number {
   if (typeof id === 'number' && Number.isSafeInteger(id) && id >= 0) return id;
-  throw new CheckpointError(path, `token ${JSON.stringify(content)} has the id ${JSON.stringify(id)}, which is none.`);
+  throw new CheckpointError(
+    path,
+    `token ${JSON.stringify(content)} has the id ${JSON.stringify(id)}, which is not a valid id.`,
+  );
 }
 
 function asObject(value: unknown): JsonObject {

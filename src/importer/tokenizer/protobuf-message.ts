@@ -5,6 +5,7 @@
  * Format: https://protobuf.dev/programming-guides/encoding
  */
 import { CheckpointError } from '../../errors.ts';
+import { required } from '../../required.ts';
 
 const VARINT = 0;
 const FIXED64 = 1;
@@ -62,7 +63,7 @@ export class ProtobufField {
     if (this.#wireType === wireType) return;
     throw new CheckpointError(
       this.#path,
-      `protobuf field ${this.number} should be ${expected} but has wire type ${this.#wireType}. Is it another kind of file?`,
+      `protobuf field ${this.number} should be ${expected} but has wire type ${this.#wireType}. It may be another kind of file.`,
     );
   }
 }
@@ -89,7 +90,7 @@ export function* readProtobufMessage(bytes: Uint8Array, path: string): Generator
   const varint = (): number => {
     let value = 0n;
     for (let index = 0; index < MAX_VARINT_BYTES; index++) {
-      const byte = take(1)[0] ?? 0;
+      const byte = required(take(1)[0], 'a byte');
       value |= BigInt(byte & 0x7f) << BigInt(7 * index);
       // Negative numbers are written as 64-bit two's complement.
       if (byte < 0x80) return Number(BigInt.asIntN(64, value));
@@ -103,7 +104,7 @@ export function* readProtobufMessage(bytes: Uint8Array, path: string): Generator
     if (number < 1 || ![VARINT, FIXED64, LENGTH_DELIMITED, FIXED32].includes(wireType)) {
       throw new CheckpointError(
         path,
-        `there is no protobuf field before byte ${position}. Is it another kind of file?`,
+        `there is no protobuf field before byte ${position}. It may be another kind of file.`,
       );
     }
     const integer = wireType === VARINT ? varint() : 0;

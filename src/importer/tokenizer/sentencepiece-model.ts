@@ -16,10 +16,11 @@ export type SentencePieceModel = {
   kind: 'unigram' | 'bpe';
   pieces: readonly Piece[];
   unknownId: number;
-  /** Ids of the pieces that stand for start, end and padding; -1 where there is none. */
-  startId: number;
-  endId: number;
-  padId: number;
+  /** The pieces that stand for unknown text, for start, end and padding; null where there is none. */
+  unknownToken: string;
+  startToken: string | null;
+  endToken: string | null;
+  padToken: string | null;
   byteFallback: boolean;
   /** Character replacements, compiled; empty for the identity. */
   charsmap: Uint8Array;
@@ -75,7 +76,7 @@ export function readSentencePieceModel(bytes: Uint8Array, path: string): Sentenc
   if (!parts.has(2) || !parts.has(3)) {
     throw new CheckpointError(
       path,
-      `after ${pieces.length} pieces the settings are missing that every model has. The file is truncated, or is another kind of file.`,
+      `after ${pieces.length} pieces the settings that every model has are missing. The file is truncated, or it is another kind of file.`,
       { fault: 'truncated' },
     );
   }
@@ -87,19 +88,18 @@ export function readSentencePieceModel(bytes: Uint8Array, path: string): Sentenc
     );
   }
   if (trainer.suffix !== 0 || normalizer.escapeWhitespaces === 0) {
-    throw new CheckpointError(
-      path,
-      'the model writes spaces in another way than "▁" before a word; that is not supported.',
-    );
+    throw new CheckpointError(path, 'the model does not write spaces as "▁" before a word. It is not supported.');
   }
   requireCharsmap(charsmap, path);
+  const [unknownId, unknownToken] = unknownPiece(pieces, path);
   return {
     kind,
     pieces,
-    unknownId: unknownPiece(pieces, path),
-    startId: knownId(trainer.startId, pieces),
-    endId: knownId(trainer.endId, pieces),
-    padId: knownId(trainer.padId, pieces),
+    unknownId,
+    unknownToken,
+    startToken: controlToken(trainer.startId, pieces),
+    endToken: controlToken(trainer.endId, pieces),
+    padToken: controlToken(trainer.padId, pieces),
     byteFallback: trainer.byteFallback !== 0,
     charsmap,
     addDummyPrefix: normalizer.addDummyPrefix !== 0,
@@ -120,7 +120,7 @@ function readPiece(field: ProtobufField, id: number, path: string): Piece {
   if (text === '' || text.length > MAX_PIECE_LENGTH || !Number.isFinite(score)) {
     throw new CheckpointError(
       path,
-      `piece ${id} ${quoted(text)} with score ${score} cannot be: a piece has 1 to ${MAX_PIECE_LENGTH} characters and a finite score.`,
+      `piece ${id} ${quoted(text)} with score ${score} is not valid: a piece has 1 to ${MAX_PIECE_LENGTH} characters and a finite score.`,
     );
   }
   if (kind === undefined || kind === 'unused') {
@@ -129,22 +129,23 @@ function readPiece(field: ProtobufField, id: number, path: string): Piece {
   return { text, score, kind };
 }
 
-function unknownPiece(pieces: readonly Piece[], path: string): number {
+function unknownPiece(pieces: readonly Piece[], path: string): [id: number, text: string] {
   const texts = new Set(pieces.map((piece) => piece.text));
   if (texts.size !== pieces.length) {
-    throw new CheckpointError(path, `${pieces.length - texts.size} of the ${pieces.length} pieces stand there twice.`);
+    throw new CheckpointError(path, `${pieces.length - texts.size} of the ${pieces.length} pieces are repeated.`);
   }
-  const found = pieces.flatMap((piece, id) => (piece.kind === 'unknown' ? [id] : []));
-  const [unknownId] = found;
-  if (unknownId === undefined || found.length > 1) {
+  const found = [...pieces.entries()].filter(([, { kind }]) => kind === 'unknown');
+  const [unknown] = found;
+  if (unknown === undefined || found.length > 1) {
     throw new CheckpointError(path, `a model has one piece for unknown text; this one has ${found.length}.`);
   }
-  return unknownId;
+  return [unknown[0], unknown[1].text];
 }
 
 /** The trainer's defaults name pieces even where a model has none of them. */
-function knownId(id: number, pieces: readonly Piece[]): number {
-  return pieces[id]?.kind === 'control' ? id : -1;
+function controlToken(id: number, pieces: readonly Piece[]): string | null {
+  const piece = pieces[id];
+  return piece?.kind === 'control' ? piece.text : null;
 }
 
 /** A compiled map begins with the bytes of its trie, whose units have four; none at all is the identity. */
@@ -162,7 +163,11 @@ function requireCharsmap(charsmap: Uint8Array, path: string): void {
 
 function refuseGitPointer(bytes: Uint8Array, path: string): void {
   if (Buffer.from(bytes.subarray(0, 24)).toString('latin1') !== 'version https://git-lfs.') return;
-  throw new CheckpointError(path, 'this is a pointer of Git LFS, not the file itself. Fetch it with "git lfs pull".', {
-    fault: 'not-a-checkpoint',
-  });
+  throw new CheckpointError(
+    path,
+    'this is a Git LFS pointer, not the file itself. Download the file with "git lfs pull".',
+    {
+      fault: 'not-a-checkpoint',
+    },
+  );
 }

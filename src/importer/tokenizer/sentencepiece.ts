@@ -1,5 +1,5 @@
 /**
- * A SentencePiece model as tokenizer.json: LLaMA's BPE with byte fallback, T5's Unigram (spec 7).
+ * A SentencePiece model as tokenizer.json: LLaMA's BPE with byte fallback, T5's Unigram.
  *
  * Both come out as their publishers' own conversions have them. LLaMA behaves as in "legacy" mode, which the references ran: every piece of
  * text between special tokens gets a "▁" in front. T5 keeps a space at the end of the text, which SentencePiece itself drops.
@@ -12,8 +12,7 @@ import {
   type AddedToken,
   type ConvertedTokenizer,
 } from './converted-tokenizer.ts';
-import { mergesOf } from './piece-merges.ts';
-import { readSentencePieceModel, type SentencePieceModel } from './sentencepiece-model.ts';
+import { readSentencePieceModel, type Piece, type SentencePieceModel } from './sentencepiece-model.ts';
 
 export type SentencePieceOptions = {
   /**
@@ -48,7 +47,11 @@ export function convertSentencePiece(
   return model.kind === 'bpe' ? convertLlama(model, path, options) : convertT5(model, path, options);
 }
 
-function convertLlama(model: SentencePieceModel, path: string, options: SentencePieceOptions): ConvertedTokenizer {
+function convertLlama(
+  model: SentencePieceModel,
+  path: string,
+  { startToken: chosen, addedTokens = [], cleanUpSpaces = false }: SentencePieceOptions,
+): ConvertedTokenizer {
   if (model.removeExtraWhitespaces || !model.byteFallback) {
     throw new CheckpointError(
       path,
@@ -56,13 +59,12 @@ function convertLlama(model: SentencePieceModel, path: string, options: Sentence
     );
   }
   const vocabulary = new Map(model.pieces.map(({ text }, id) => [text, id]));
-  const added = placeAddedTokens(vocabulary, [...ownTokens(model), ...(options.addedTokens ?? [])], path);
-  const ownStart = model.pieces[model.startId]?.text ?? null;
-  const startToken = options.startToken === undefined ? ownStart : options.startToken;
-  if (startToken === null && options.startToken === undefined) {
+  const added = placeAddedTokens(vocabulary, [...ownTokens(model), ...addedTokens], path);
+  const { unknownToken, startToken: ownStart } = model;
+  const startToken = chosen === undefined ? ownStart : chosen;
+  if (startToken === null && chosen === undefined) {
     throw new CheckpointError(path, 'the model has no piece that starts a text, as LLaMA has with "<s>".');
   }
-  const unknownToken = model.pieces[model.unknownId]?.text ?? '';
   return {
     tokenizer: tokenizerJson(added, {
       normalizer: {
@@ -100,20 +102,45 @@ function convertLlama(model: SentencePieceModel, path: string, options: Sentence
       tokenizer_class: 'LlamaTokenizer',
       add_bos_token: startToken !== null,
       bos_token: startToken ?? ownStart,
-      eos_token: model.pieces[model.endId]?.text ?? null,
+      eos_token: model.endToken,
       unk_token: unknownToken,
-      clean_up_tokenization_spaces: options.cleanUpSpaces ?? false,
+      clean_up_tokenization_spaces: cleanUpSpaces,
       legacy: true,
     },
   };
 }
 
-function convertT5(model: SentencePieceModel, path: string, options: SentencePieceOptions): ConvertedTokenizer {
-  const { extraIds = DEFAULT_EXTRA_IDS, startToken = null } = options;
+/**
+ * The merges of a BPE model, which its file does not hold, as it joins whichever neighbours make the piece with the best score. Every way to
+ * make a piece out of two others, best first: by the score of the piece, then by the ids of its parts, in the order that the
+ * publishers' conversion has.
+ */
+function mergesOf(pieces: readonly Piece[]): [string, string][] {
+  const normal = new Map(pieces.flatMap(({ text, kind }, id) => (kind === 'normal' ? [[text, id] as const] : [])));
+  const merges: { parts: [string, string]; score: number; ids: [number, number] }[] = [];
+  for (const { text, score, kind } of pieces) {
+    if (kind !== 'normal') continue;
+    const splits: typeof merges = [];
+    for (let at = 1; at < text.length; at++) {
+      const parts: [string, string] = [text.slice(0, at), text.slice(at)];
+      const [left, right] = [normal.get(parts[0]), normal.get(parts[1])];
+      if (left !== undefined && right !== undefined) splits.push({ parts, score, ids: [left, right] });
+    }
+    merges.push(...splits.toSorted((a, b) => a.ids[0] - b.ids[0] || a.ids[1] - b.ids[1]));
+  }
+  // The sort keeps the order of equal scores.
+  return merges.toSorted((a, b) => b.score - a.score).map(({ parts }) => parts);
+}
+
+function convertT5(
+  model: SentencePieceModel,
+  path: string,
+  { extraIds = DEFAULT_EXTRA_IDS, startToken = null, addedTokens = [], cleanUpSpaces = false }: SentencePieceOptions,
+): ConvertedTokenizer {
   if (model.byteFallback)
     throw new CheckpointError(path, 'the model has byte fallback, unlike T5. It is not supported.');
   if (!Number.isSafeInteger(extraIds) || extraIds < 0 || extraIds > MAX_EXTRA_IDS) {
-    throw new CheckpointError(path, `a vocabulary with ${extraIds} extra_ids cannot be; T5 has ${DEFAULT_EXTRA_IDS}.`);
+    throw new CheckpointError(path, `${extraIds} is not a valid number of extra_ids; T5 has ${DEFAULT_EXTRA_IDS}.`);
   }
   const sentinels = Array.from({ length: extraIds }, (_, index) => `<extra_id_${extraIds - 1 - index}>`);
   const entries: [string, number][] = [
@@ -121,19 +148,21 @@ function convertT5(model: SentencePieceModel, path: string, options: SentencePie
     ...sentinels.map((sentinel): [string, number] => [sentinel, 0]),
   ];
   const vocabulary = new Map(entries.map(([text], id) => [text, id]));
-  if (vocabulary.size !== entries.length) {
+  // The pieces alone are all different.
+  const twice = entries.find(([text], id) => vocabulary.get(text) !== id);
+  if (twice !== undefined) {
     throw new CheckpointError(
       path,
-      `the pieces hold sentinels such as ${sentinels[0] ?? ''} already; they come twice.`,
+      `the pieces already contain sentinels such as ${twice[0]}, which would then occur twice.`,
     );
   }
   const added = placeAddedTokens(
     vocabulary,
-    [...ownTokens(model), ...sentinels.map((content) => ({ content, special: true })), ...(options.addedTokens ?? [])],
+    [...ownTokens(model), ...sentinels.map((content) => ({ content, special: true })), ...addedTokens],
     path,
   );
-  const endToken = model.pieces[model.endId]?.text;
-  if (endToken === undefined) {
+  const { endToken, padToken, unknownToken } = model;
+  if (endToken === null) {
     throw new CheckpointError(path, 'the model has no piece that ends a text, as T5 has with "</s>".');
   }
   return {
@@ -153,10 +182,10 @@ function convertT5(model: SentencePieceModel, path: string, options: SentencePie
     tokenizerConfig: {
       tokenizer_class: 'T5Tokenizer',
       eos_token: endToken,
-      pad_token: model.pieces[model.padId]?.text ?? null,
-      unk_token: model.pieces[model.unknownId]?.text ?? null,
+      pad_token: padToken,
+      unk_token: unknownToken,
       extra_ids: extraIds,
-      clean_up_tokenization_spaces: options.cleanUpSpaces ?? false,
+      clean_up_tokenization_spaces: cleanUpSpaces,
     },
   };
 }

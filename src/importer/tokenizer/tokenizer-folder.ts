@@ -31,13 +31,13 @@ const SENTENCEPIECE_FILES = [
  */
 export async function convertTokenizerFolder(
   directory: string,
-  options: TokenizerFolderOptions = {},
+  { startToken: chosen, addedTokens = [] }: TokenizerFolderOptions = {},
 ): Promise<ConvertedTokenizer & { sources: string[] }> {
   const { startToken, addStartToken, ...described } = await readFolderSettings(directory);
-  const settings = { ...described, addedTokens: [...described.addedTokens, ...(options.addedTokens ?? [])] };
+  const settings = { ...described, addedTokens: [...described.addedTokens, ...addedTokens] };
   /** `habit`: whether tokenizers of the kind begin with the start token where the folder does not say. */
   const start = (habit: boolean): string | null | undefined => {
-    if (options.startToken !== undefined) return options.startToken;
+    if (chosen !== undefined) return chosen;
     return (addStartToken ?? habit) ? startToken : null;
   };
 
@@ -56,7 +56,7 @@ export async function convertTokenizerFolder(
     const mergesPath = join(directory, 'merges.txt');
     const merges = await readOptionalFile(mergesPath);
     if (merges === undefined)
-      throw new CheckpointError(mergesPath, 'the file is missing; vocab.json needs it beside it.');
+      throw new CheckpointError(mergesPath, 'the file is missing; it must be next to vocab.json.');
     const files = { vocab: vocab.toString('utf8'), vocabPath, merges: merges.toString('utf8'), mergesPath };
     const first = start(false);
     if (first === undefined) {

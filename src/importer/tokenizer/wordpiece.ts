@@ -1,5 +1,5 @@
 /**
- * BERT's `vocab.txt` as tokenizer.json: the Q-Former reads instructions and captions by it (spec 7). LAVIS names only this file, and adds
+ * BERT's `vocab.txt` as tokenizer.json: the Q-Former reads instructions and captions by it. LAVIS names only this file, and adds
  * `[DEC]` behind its last line, with which the Q-Former begins to write.
  */
 import { CheckpointError } from '../../errors.ts';
@@ -32,12 +32,16 @@ const SPECIAL_TOKENS = [UNKNOWN, START, END, '[PAD]', '[MASK]'];
  * @param path The file, for messages.
  * @throws CheckpointError when a line is empty or stands twice, or a special token is missing.
  */
-export function convertWordPiece(text: string, path: string, options: WordPieceOptions): ConvertedTokenizer {
+export function convertWordPiece(
+  text: string,
+  path: string,
+  { addedTokens = [], lowercase = true, cleanUpSpaces = true }: WordPieceOptions,
+): ConvertedTokenizer {
   const vocabulary = readLines(text, path);
   const special = SPECIAL_TOKENS.filter((content) => vocabulary.has(content));
   const added = placeAddedTokens(
     vocabulary,
-    [...special.map((content) => ({ content, special: true })), ...(options.addedTokens ?? [])],
+    [...special.map((content) => ({ content, special: true })), ...addedTokens],
     path,
   );
   const unknown = requireToken(added, UNKNOWN, path);
@@ -53,7 +57,7 @@ export function convertWordPiece(text: string, path: string, options: WordPieceO
         clean_text: true,
         handle_chinese_chars: true,
         strip_accents: null,
-        lowercase: options.lowercase ?? true,
+        lowercase,
       },
       pre_tokenizer: { type: 'BertPreTokenizer' },
       post_processor: {
@@ -75,11 +79,11 @@ export function convertWordPiece(text: string, path: string, options: WordPieceO
     }),
     tokenizerConfig: {
       tokenizer_class: 'BertTokenizer',
-      do_lower_case: options.lowercase ?? true,
+      do_lower_case: lowercase,
       unk_token: unknown.content,
       cls_token: start.content,
       sep_token: end.content,
-      clean_up_tokenization_spaces: options.cleanUpSpaces ?? true,
+      clean_up_tokenization_spaces: cleanUpSpaces,
     },
   };
 }

@@ -71,7 +71,7 @@ export async function download(file: Download, means: DownloadMeans): Promise<vo
       throw new DownloadError(
         name,
         'wrong-content',
-        `what arrived is not the published file: its ${file.checksum.kind} should be ${file.checksum.hex} but is ${found}. It was removed; run the same command again.`,
+        `the downloaded file is not the published file: its ${file.checksum.kind} should be ${file.checksum.hex} but is ${found}. It was removed; run the same command again.`,
       );
     }
     await onDisk(async () => partial.moveTo(file.target), disk);
@@ -97,7 +97,7 @@ async function fill(partial: PartialFile, file: Download, means: DownloadMeans, 
         throw new PassingFailure(
           file.subject.name,
           'bad-answer',
-          `${answer.host} cannot go on at the place where the file ends here (status ${answer.status}), so it begins anew`,
+          `${answer.host} cannot continue the partial file (status ${answer.status}), so the download starts again`,
           { retryAfterMs: 0 },
         );
       }
@@ -115,7 +115,7 @@ async function fill(partial: PartialFile, file: Download, means: DownloadMeans, 
     await answer.close();
   }
   if (partial.bytes < file.bytes) {
-    const message = `${answer.host} ended after ${partial.bytes} of ${file.bytes} bytes`;
+    const message = `${answer.host} stopped after ${partial.bytes} of ${file.bytes} bytes`;
     throw new PassingFailure(file.subject.name, 'connection', message);
   }
 }
@@ -144,12 +144,12 @@ export function parseContentRange(value: string | null): { first: number | undef
 }
 
 function otherSize(host: string, total: string, file: Download): DownloadError {
-  const message = `the file should have ${file.bytes} bytes, but ${host} has one of ${total}. What was fetched of it is removed; run the same command again.`;
+  const message = `the file should have ${file.bytes} bytes, but ${host} has one of ${total} bytes. The partial file was removed; run the same command again.`;
   return new DownloadError(file.subject.name, 'wrong-content', message);
 }
 
 function tooLong(host: string, file: Download): DownloadError {
-  const message = `${host} sends more than the ${file.bytes} bytes that the file should have. What was fetched of it is removed; run the same command again.`;
+  const message = `${host} sends more than the ${file.bytes} bytes that the file should have. The partial file was removed; run the same command again.`;
   return new DownloadError(file.subject.name, 'wrong-content', message);
 }
 

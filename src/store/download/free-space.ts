@@ -43,7 +43,7 @@ export async function onDisk<T>(
     if (code === 'ENOSPC' || code === 'EDQUOT') {
       throw diskFull(subject, folder, needed?.(), await measure(folder), cause);
     }
-    const message = `it cannot be kept in ${folder} (${cause.message}). Make the folder writable, or choose another with HF_HOME or MINIGPT_HOME.`;
+    const message = `it cannot be stored in ${folder} (${cause.message}). Make the folder writable, or choose another with HF_HOME or MINIGPT_HOME.`;
     throw new DownloadError(subject, 'disk', message, { cause });
   }
 }
@@ -61,7 +61,7 @@ function diskFull(
     ...(free === undefined ? [] : [`${count(free)} are free`]),
   ];
   const facts = numbers.length === 0 ? '' : ` (${numbers.join(', ')})`;
-  const message = `the disk of ${folder} has not enough room${facts}. Make room, or choose another disk with HF_HOME or MINIGPT_HOME; then the same command goes on from there.`;
+  const message = `there is not enough space on the disk of ${folder}${facts}. Free some space, or choose another disk with HF_HOME or MINIGPT_HOME. The same command then continues from there.`;
   return new DownloadError(subject, 'disk-full', message, { cause });
 }
 

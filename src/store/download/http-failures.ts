@@ -22,20 +22,20 @@ export function refusal(
   if (PASSING_STATUS.has(status)) {
     const retryAfterMs = parseRetryAfter(headers.get('retry-after'));
     if (status === 429) {
-      const message = `${host} gets too many requests from here (429)`;
+      const message = `${host} received too many requests from here (429)`;
       return new PassingFailure(subject.name, 'too-many-requests', message, { retryAfterMs });
     }
-    return new PassingFailure(subject.name, 'server-error', `${host} answers with an error of its own (${status})`, {
+    return new PassingFailure(subject.name, 'server-error', `${host} reports an internal error (${status})`, {
       retryAfterMs,
     });
   }
   const explanation = subject.explain?.(status, headers);
   if (status === 401 || status === 403) {
-    const advice = explanation ?? 'Perhaps it is not public any more; look at the page it was published on.';
+    const advice = explanation ?? 'It may no longer be public. Check the page where it was published.';
     return new DownloadError(subject.name, 'access-refused', `${host} refuses access (${status}). ${advice}`);
   }
   if (status === 404 || status === 410) {
-    const advice = explanation ?? 'Perhaps it was moved; look at the page it was published on.';
+    const advice = explanation ?? 'It may have been moved. Check the page where it was published.';
     return new DownloadError(subject.name, 'not-found', `${host} has no such file (${status}). ${advice}`);
   }
   const advice = explanation ?? 'Try again later.';
@@ -55,10 +55,10 @@ export function connectionFailure(error: unknown, host: string, subject: Subject
   const code = systemErrorCode(error.cause) ?? systemErrorCode(error);
   const reason = code ?? (error.cause instanceof Error ? error.cause.message : error.message);
   if (code !== undefined && CERTIFICATE.test(code)) {
-    const advice = 'Where a proxy opens secure connections, name its certificate in NODE_EXTRA_CA_CERTS.';
+    const advice = 'If a proxy inspects secure connections, set NODE_EXTRA_CA_CERTS to the file of its certificate.';
     const message = `the certificate of ${host} is not trusted (${code}). ${advice}`;
     return new DownloadError(subject.name, 'connection', message, { cause: error });
   }
-  const message = `the connection to ${host} fails or breaks off (${reason})`;
+  const message = `the connection to ${host} failed (${reason})`;
   return new PassingFailure(subject.name, 'connection', message, { cause: error });
 }

@@ -43,7 +43,7 @@ export async function fetchPlainFile(
     throw new DownloadError(
       url,
       'offline',
-      `it is not in ${dirname(target)}, and HF_HUB_OFFLINE forbids to fetch it. Run the command once with HF_HUB_OFFLINE=0.`,
+      `it is not in ${dirname(target)}, and HF_HUB_OFFLINE does not allow a download. Run the command once with HF_HUB_OFFLINE=0.`,
     );
   }
   await onDisk(async () => fetchAlone(target, url, means), { subject: url, folder: dirname(target) });
@@ -53,7 +53,7 @@ export async function fetchPlainFile(
 async function fetchAlone(target: string, url: string, means: DownloadMeans): Promise<void> {
   await mkdir(dirname(target), { recursive: true });
   const { signal, wait, observer } = means;
-  const onBusy = (holder: string): void => observer.note(`${url}: ${holder} is fetching it; waiting`);
+  const onBusy = (holder: string): void => observer.note(`${url}: ${holder} is downloading it; waiting`);
   await withLock(`${target}.lock`, { wait, signal, onBusy }, async () => {
     // Another process may have fetched it while we waited.
     if (!(await isPresent(target, undefined, url))) await fetchTo(target, url, means);
@@ -80,7 +80,7 @@ async function look(url: URL, subject: Subject, { http, signal }: DownloadMeans)
   try {
     const { headers, host } = answer;
     if (headers.get('content-type')?.startsWith('text/html') === true) {
-      const message = `${host} sends a web page instead of the file. Open the address in a browser to see what it asks for; a file fetched there can be given to: minigpt models import`;
+      const message = `${host} sends a web page instead of the file. Open the address in a browser to see what it asks for; a file downloaded there can be given to: minigpt models import`;
       throw new DownloadError(subject.name, 'bad-answer', message);
     }
     const bytes = sizeOf(answer);

@@ -97,7 +97,7 @@ export class Retries {
       throw new DownloadError(
         subject,
         fault,
-        `${message}; this was attempt ${this.#failed}. Try again later: what was fetched is kept, and the same command goes on from there.`,
+        `${message}; this was attempt ${this.#failed}. Try again later. Downloaded data is kept, and the same command continues from there.`,
         { cause: failure },
       );
     }

@@ -62,11 +62,11 @@ export class HubRepository {
   ): Promise<HubRepository> {
     if (!isRepositoryName(name)) {
       throw new UsageError(
-        `"${name}" is no repository of the hub. Name one as org/name, such as Salesforce/blip2-opt-2.7b.`,
+        `"${name}" is not the name of a repository on the hub. Write it as org/name, such as Salesforce/blip2-opt-2.7b.`,
       );
     }
     if (!isRevision(revision)) {
-      throw new UsageError(`"${revision}" is no revision. Name a branch, a tag or a commit.`);
+      throw new UsageError(`"${revision}" is not a revision. Give a branch, a tag or a commit.`);
     }
     const cache = new RepositoryCache(settings.cacheFolder, name);
     const { commit, files } = settings.offline
@@ -130,19 +130,19 @@ export class HubRepository {
   /** The error for files that the repository, or the cache where the hub may not be asked, does not have. */
   notHere(missing: readonly string[]): DownloadError {
     const names = missing.join(', ');
-    if (this.#settings.offline) return offlineError(this.name, `the cache holds no ${names} of it`, this.#cache);
+    if (this.#settings.offline) return offlineError(this.name, `the cache does not contain ${names}`, this.#cache);
     return new DownloadError(this.name, 'not-found', `the repository has no ${names} at ${this.revision}.`);
   }
 
   async #fetchFile({ path, bytes = 0, checksum }: HubFile): Promise<void> {
     const subject = this.#subject(path);
     if (checksum === undefined) {
-      throw new DownloadError(subject.name, 'bad-answer', 'the hub states no checksum for it.');
+      throw new DownloadError(subject.name, 'bad-answer', 'the hub gives no checksum for it.');
     }
     const blob = this.#cache.blob(checksum.hex);
     await mkdir(dirname(blob), { recursive: true });
     const { wait, signal, observer } = this.#means;
-    const onBusy = (holder: string): void => observer.note(`${subject.name}: ${holder} is fetching it; waiting`);
+    const onBusy = (holder: string): void => observer.note(`${subject.name}: ${holder} is downloading it; waiting`);
     await withLock(`${blob}.lock`, { wait, signal, onBusy }, async () => {
       // Somebody else may have fetched it while we waited.
       if (await isPresent(this.path(path), bytes, subject.name)) return;
@@ -174,13 +174,13 @@ async function readCache(
   cache: RepositoryCache,
 ): Promise<{ commit: string; files: HubFile[] }> {
   const commit = await cache.commitOf(revision);
-  if (commit === undefined) throw offlineError(name, `the cache does not know its revision "${revision}"`, cache);
+  if (commit === undefined) throw offlineError(name, `the cache does not contain the revision "${revision}"`, cache);
   const files = (await cache.files(commit)).map((path) => ({ path, bytes: undefined, checksum: undefined }));
   return { commit, files };
 }
 
 function offlineError(name: string, what: string, cache: RepositoryCache): DownloadError {
-  const message = `${what} (${cache.folder}), and HF_HUB_OFFLINE forbids to ask the hub. Run the command once with HF_HUB_OFFLINE=0.`;
+  const message = `${what} (${cache.folder}), and HF_HUB_OFFLINE does not allow a request to the hub. Run the command once with HF_HUB_OFFLINE=0.`;
   return new DownloadError(name, 'offline', message);
 }
 
@@ -239,7 +239,7 @@ function readEntry(
 }
 
 function badListing(name: string, cause?: unknown): DownloadError {
-  const message = 'the hub answers something that is no listing of a repository. Is HF_ENDPOINT a hub?';
+  const message = 'the hub did not answer with a list of files. Check HF_ENDPOINT.';
   return new DownloadError(name, 'bad-answer', message, { cause });
 }
 
@@ -247,7 +247,7 @@ function badListing(name: string, cause?: unknown): DownloadError {
 function refuseOtherContent(headers: Headers, checksum: Checksum, subject: Subject): void {
   const etag = headers.get('x-linked-etag')?.replace(/^W\//, '').replaceAll('"', '');
   if (etag === undefined || etag === checksum.hex) return;
-  const message = `the hub listed it with checksum ${checksum.hex}, but sends one with ${etag}. Try again later.`;
+  const message = `the hub lists it with the checksum ${checksum.hex}, but sends a file with the checksum ${etag}. Try again later.`;
   throw new DownloadError(subject.name, 'bad-answer', message);
 }
 
@@ -257,15 +257,15 @@ function subjectOf(name: string, revision: string, { endpoint, token }: HubSetti
     name,
     explain: (status, headers) => {
       const code = headers.get('x-error-code');
-      if (code === 'RevisionNotFound') return `It has no revision "${revision}"; ${page} lists what there is.`;
-      if (status === 404) return `Look for the repository and the revision "${revision}" at ${page}.`;
+      if (code === 'RevisionNotFound') return `It has no revision "${revision}"; ${page} lists the revisions.`;
+      if (status === 404) return `Check the repository and the revision "${revision}" at ${page}.`;
       if (status !== 401 && status !== 403) return undefined;
       if (token !== undefined) {
-        return `The access token of HF_TOKEN may not read it. Open ${page}, accept its terms where it asks for that, and check the token's rights.`;
+        return `The access token in HF_TOKEN has no right to read it. Open ${page}, accept the terms if the page asks for it, and check the rights of the token.`;
       }
       const gated =
-        code === 'GatedRepo' ? 'Its terms must be accepted first' : 'It does not exist, or is not open to all';
-      return `${gated}: open ${page}, accept its terms where it asks for that, make an access token and set HF_TOKEN to it.`;
+        code === 'GatedRepo' ? 'Its terms must be accepted first' : 'It does not exist, or it is not public';
+      return `${gated}. Open ${page}, accept the terms if the page asks for it, create an access token and set HF_TOKEN to it.`;
     },
   };
 }

@@ -47,7 +47,7 @@ async function readToken(): Promise<string | undefined> {
   const token = variable === '' ? await readLogin() : variable;
   if (token === undefined || token === '') return undefined;
   if (/[^\x21-\x7e]/.test(token)) {
-    throw new UsageError('the access token in HF_TOKEN holds characters that no token has. Copy it again.');
+    throw new UsageError('the access token in HF_TOKEN contains characters that no token has. Copy it again.');
   }
   return token;
 }

@@ -4,7 +4,17 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { stripVTControlCharacters } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { BINARY, lastLine, minigpt, placePhoto, records, shell, start, temporaryFolder } from '../binary.ts';
+import {
+  BINARY,
+  exitStatus,
+  lastLine,
+  minigpt,
+  placePhoto,
+  records,
+  shell,
+  start,
+  temporaryFolder,
+} from '../binary.ts';
 
 let folder = '';
 
@@ -154,7 +164,7 @@ describe('a conversation that cannot begin', () => {
     [['chat', 'a.jpg', '--model', 'none'], 'there is no model called "none"'],
     [['chat', 'a.jpg', '--max-new-tokens', '300'], 'has room for 224 tokens after the image'],
     [['chat', 'a.jpg', '--min-new-tokens', '9', '--max-new-tokens', '8'], '--min-new-tokens 9 is more than'],
-    [['chat', 'a.jpg', '--temperature', '2'], '--temperature 2 is for sampling, and nothing is sampled.'],
+    [['chat', 'a.jpg', '--temperature', '2'], '--temperature 2 has no effect without sampling.'],
     [['chat', 'a.jpg', '--beams', '2'], "unknown option '--beams'"],
     [['chat', 'a.jpg', '--format', 'csv'], 'Allowed choices are text, jsonl.'],
     [['chat', 'a.jpg', 'b.jpg'], 'too many arguments'],
@@ -167,7 +177,7 @@ describe('a conversation that cannot begin', () => {
   test('has nothing to say where no question comes', async () => {
     expect(await minigpt(folder, ['chat', 'a.jpg'], '\n \n')).toEqual({
       stdout: '',
-      stderr: 'minigpt: standard input held no question. Give one question per line.\n',
+      stderr: 'minigpt: standard input contains no question. Write one question per line.\n',
       code: 2,
     });
   });
@@ -192,10 +202,9 @@ describe.skipIf(process.platform === 'win32')('a conversation that does not reac
     child.stdin.write('What is this?\n');
     const [written] = (await once(child.stdout, 'data')) as [string];
     child.kill(signal);
-    const [code] = (await once(child, 'close')) as [number | null];
-    expect(code).toBe(exitCode);
+    expect(await exitStatus(child)).toBe(exitCode);
     expect(records(written)).toHaveLength(1);
-    expect(await stderr).toBe(`minigpt: ${word}: 1 question answered, every line is complete.\n`);
+    expect(await stderr).toBe(`minigpt: ${word}: 1 question answered, and every written line is complete.\n`);
   });
 });
 
@@ -213,9 +222,9 @@ test.skipIf(!hasScript)('on a terminal questions are typed behind a prompt and c
     `script -qec '"${process.execPath}" "${BINARY}" chat a.jpg; echo "left with $?"' /dev/null < typed.txt; cat talk.jsonl`,
   );
   const seen = stripVTControlCharacters(stdout).replaceAll('\r', '');
-  expect(seen).toContain('minigpt: about a.jpg, with nano. /help lists the commands, Ctrl-D leaves.');
+  expect(seen).toContain('minigpt: talking about a.jpg with nano. /help lists the commands, Ctrl-D leaves.');
   expect(seen).toContain('> What is this?\n');
-  expect(seen).toContain('minigpt: now about photos/b.jpg\n');
+  expect(seen).toContain('minigpt: now talking about photos/b.jpg\n');
   expect(seen).toContain('minigpt: none.jpg: there is no such file.\n');
   expect(seen).toContain('minigpt: saved to talk.jsonl\n');
   expect(seen).toContain('left with 0\n');

@@ -19,12 +19,12 @@ test.each([
 });
 
 test.each([
-  ['/images a.jpg', 'there is no command /images. /help lists those that there are.'],
-  ['/', 'there is no command /. /help lists those that there are.'],
-  ['/toString', 'there is no command /toString. /help lists those that there are.'],
-  ['/image', '/image needs the path of a file behind it.'],
-  ['/save ', '/save needs the path of a file behind it.'],
-  ['/reset all', '/reset takes nothing behind it.'],
+  ['/images a.jpg', 'unknown command /images. /help lists the commands.'],
+  ['/', 'unknown command /. /help lists the commands.'],
+  ['/toString', 'unknown command /toString. /help lists the commands.'],
+  ['/image', '/image needs the path of a file.'],
+  ['/save ', '/save needs the path of a file.'],
+  ['/reset all', '/reset is used alone, without any text after it.'],
 ])('%j is told to be a mistake', (line, message) => {
   expect(readChatInput(line)).toEqual({ kind: 'mistake', message });
 });

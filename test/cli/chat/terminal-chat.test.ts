@@ -166,7 +166,7 @@ describe('a conversation on a terminal', () => {
 
   test('Ctrl-C at an empty prompt asks to press it again, and then leaves with 130', async () => {
     await type(CTRL_C);
-    expect(seen()).toBe('> \n(Ctrl-C once more leaves, and so does Ctrl-D)\n> ');
+    expect(seen()).toBe('> \n(press Ctrl-C again or Ctrl-D to leave)\n> ');
     await type(CTRL_C);
     expect(await ended).toBe(130);
     expect(messages.lines.at(-1)).toBe('minigpt: interrupted.');
@@ -243,7 +243,7 @@ describe('a conversation on a terminal', () => {
     await until(() => messages.lines.length === 1);
     await type('/image "b b.jpg"\r');
     await until(() => messages.lines.length === 2);
-    expect(messages.lines).toEqual(['minigpt: broken.jpg: it is broken.', 'minigpt: now about b b.jpg']);
+    expect(messages.lines).toEqual(['minigpt: broken.jpg: it is broken.', 'minigpt: now talking about b b.jpg']);
     expect(talk.image).toBe('b b.jpg');
   });
 
@@ -253,7 +253,7 @@ describe('a conversation on a terminal', () => {
     expect(seen()).toContain('/save FILE');
     await type('/frob\r');
     await until(() => messages.lines.length === 1);
-    expect(messages.lines).toEqual(['minigpt: there is no command /frob. /help lists those that there are.']);
+    expect(messages.lines).toEqual(['minigpt: unknown command /frob. /help lists the commands.']);
   });
 
   test('/save writes what was said since the conversation was begun anew, and overwrites nothing', async () => {
@@ -278,7 +278,7 @@ describe('a conversation on a terminal', () => {
       expect(records(readFileSync(path, 'utf8'))).toEqual(expected);
     }
     expect(messages.lines.slice(1)).toEqual([
-      'minigpt: nothing has been said that could be saved.',
+      'minigpt: there is nothing to save yet. Ask a question first.',
       `minigpt: saved to ${path}`,
       `minigpt: ${path}: the file exists and is not empty. Choose another name or move it away.`,
     ]);

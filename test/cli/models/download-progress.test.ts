@@ -66,6 +66,6 @@ describe('elsewhere', () => {
     const progress = new DownloadProgress(new Terminal(stream), stream as unknown as WriteStream);
     progress.plan(700);
     progress.start('model.safetensors', 300, 1000);
-    expect(stream.lines).toEqual(['minigpt: model.safetensors: going on at 300 bytes of 1.0 kB']);
+    expect(stream.lines).toEqual(['minigpt: model.safetensors: continuing at 300 bytes of 1.0 kB']);
   });
 });

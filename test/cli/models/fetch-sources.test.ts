@@ -52,7 +52,7 @@ test('the parts of a model are given in the order of their overlay, and fetched 
     'eva.pth from the start',
     'model.safetensors from the start',
   ]);
-  expect(lines.filter((line) => line.startsWith('the download stays in'))).toEqual([
+  expect(lines.filter((line) => line.startsWith('the downloaded files stay in'))).toEqual([
     expect.stringContaining('models--org--phi'),
     expect.stringContaining('models--org--stages'),
   ]);
@@ -81,6 +81,6 @@ test('a part that does not exist is told before anything large is fetched', asyn
 
 test('only the parts of a known model may be of any architecture', async () => {
   const phi = sources().filter(({ kind }) => kind === 'checkpoint');
-  await expect(fetchAll(phi, false)).rejects.toThrow(/config\.json describes phi, but this version imports/);
+  await expect(fetchAll(phi, false)).rejects.toThrow(/config\.json describes phi, but this version only imports/);
   expect((await fetchAll(phi, true)).paths).toHaveLength(1);
 });

@@ -6,7 +6,7 @@ test('a pack that does not fit is refused with what it needs and what is free', 
   const refused = requireRoom('/packs', 4_000_000_000, async () => 1_000_000_000);
   await expect(refused).rejects.toThrow(OutputError);
   await expect(requireRoom('/packs', 4_000_000_000, async () => 1_000_000_000)).rejects.toThrow(
-    '/packs: the pack needs 4.0 GB, and 1.0 GB are free.',
+    '/packs: the pack needs 4.0 GB, but only 1.0 GB are free.',
   );
 });
 

@@ -78,9 +78,11 @@ describe('a repository of the hub', () => {
     const { stdout, stderr, code } = await run('pull', 'org/tiny');
     expect([stdout, code]).toEqual(['', 0]);
     expect(stderr).toMatch(/^minigpt: org\/tiny at main is c0ffee000000$/m);
-    expect(stderr).toMatch(/^minigpt: the checkpoint of org\/tiny has 11 files of together 1\.9 MB$/m);
-    expect(stderr).toMatch(/^minigpt: fetched model-00003-of-00004\.safetensors \(604\.8 kB, sha256 as published\)$/m);
-    expect(stderr).toMatch(/^minigpt: the download stays in .*models--org--tiny; /m);
+    expect(stderr).toMatch(/^minigpt: the checkpoint of org\/tiny has 11 files, 1\.9 MB in total$/m);
+    expect(stderr).toMatch(
+      /^minigpt: downloaded model-00003-of-00004\.safetensors \(604\.8 kB, sha256 as published\)$/m,
+    );
+    expect(stderr).toMatch(/^minigpt: the downloaded files stay in .*models--org--tiny; /m);
     expect(lastLine(stderr)).toMatch(/^minigpt: imported as tiny in /);
     const verified = await run('verify', 'tiny');
     expect(verified.code).toBe(0);
@@ -90,10 +92,10 @@ describe('a repository of the hub', () => {
     await run('pull', 'org/tiny', '--as', 'mine');
     const { length } = server.requests;
     const { stderr, code } = await run('pull', 'org/tiny', '--as', 'mine');
-    expect([stderr, code]).toEqual([`minigpt: mine is here already, stored as fp32: ${packFolder('mine')}\n`, 0]);
+    expect([stderr, code]).toEqual([`minigpt: mine is already here, stored as fp32: ${packFolder('mine')}\n`, 0]);
     const other = await run('pull', 'org/tiny', '--as', 'mine', '--precision', 'fp16');
     expect([lastLine(other.stderr), other.code]).toEqual([
-      expect.stringMatching(/give that one another id with --as/),
+      expect.stringMatching(/give the new pack another id with --as/),
       2,
     ]);
     expect(server.requests).toHaveLength(length);
@@ -110,8 +112,8 @@ describe('a repository of the hub', () => {
   });
 
   test.each([
-    ['org/llama', /config\.json describes llama, but this version imports blip-2 \(with opt or t5\)/],
-    ['org/bloom', /config\.json describes blip-2 with bloom, but this version imports/],
+    ['org/llama', /config\.json describes llama, but this version only imports blip-2 \(with opt or t5\)/],
+    ['org/bloom', /config\.json describes blip-2 with bloom, but this version only imports/],
   ])('%s, of another architecture, is refused before its weights are fetched', async (name, message) => {
     const { length } = server.downloads;
     const { stderr, code } = await run('pull', name);
@@ -133,7 +135,7 @@ test('an id of ours is fetched from the repository that it stands for, with its 
 
 test('a model of the program needs no fetching', async () => {
   const { stderr, code } = await run('pull', 'nano');
-  expect([stderr, code]).toEqual(['minigpt: nano is part of minigpt: there is nothing to fetch\n', 0]);
+  expect([stderr, code]).toEqual(['minigpt: nano is part of minigpt, so there is nothing to download\n', 0]);
 });
 
 test('another model may take the id of one of the program', async () => {
@@ -145,7 +147,7 @@ test('another model may take the id of one of the program', async () => {
 test('a model that is known but not here is named with the way to get it', async () => {
   const { stderr, code } = await run('show', 'blip2-opt-2.7b');
   expect([stderr, code]).toEqual([
-    'minigpt: the model blip2-opt-2.7b is not here yet. Fetch it with: minigpt models pull blip2-opt-2.7b\n',
+    'minigpt: the model blip2-opt-2.7b is not on this computer yet. Download it with: minigpt models pull blip2-opt-2.7b\n',
     2,
   ]);
 });
@@ -155,9 +157,7 @@ test('a pack of the id that is damaged is named with the way to be rid of it', a
   writeFileSync(join(packFolder('tiny'), 'model.json'), '{');
   const { stderr, code } = await run('pull', 'org/tiny');
   expect(code).toBe(2);
-  expect(stderr).toMatch(
-    /model\.json: the file is not valid JSON .* It can be removed with: minigpt models rm tiny\n$/,
-  );
+  expect(stderr).toMatch(/model\.json: the file is not valid JSON .* Remove it with: minigpt models rm tiny\n$/);
 });
 
 test('a cache that cannot be written is named, and it is no bug', async () => {
@@ -166,18 +166,18 @@ test('a cache that cannot be written is named, and it is no bug', async () => {
   const { stderr, code } = await run('pull', 'org/tiny');
   expect(code).toBe(2);
   expect(lastLine(stderr)).toMatch(
-    /^minigpt: org\/tiny: it cannot be kept in .*file.hub.models--org--tiny \(E.* choose another with HF_HOME/,
+    /^minigpt: org\/tiny: it cannot be stored in .*file.hub.models--org--tiny \(E.* choose another with HF_HOME/,
   );
 });
 
 test.each([
-  [['nothing'], /no published model known as "nothing"/],
-  [['nano', '--as', 'other'], /no published model known as "nano"/],
-  [['org/unknown'], /org\/unknown: 127\.0\.0\.1:\d+ refuses access \(401\)\. It does not exist, or is not open to all/],
+  [['nothing'], /no published model with the id "nothing"/],
+  [['nano', '--as', 'other'], /no published model with the id "nano"/],
+  [['org/unknown'], /org\/unknown: 127\.0\.0\.1:\d+ refuses access \(401\)\. It does not exist, or it is not public/],
   [['org/tiny', '--revision', 'v9'], /It has no revision "v9"/],
-  [['org/tiny', '--revision', '../x'], /is no revision/],
+  [['org/tiny', '--revision', '../x'], /is not a revision/],
   [['org/tiny', '--as', '../x'], /cannot be the id of a model/],
-  [['tinygpt-v', '--revision', 'v1'], /made from several/],
+  [['tinygpt-v', '--revision', 'v1'], /comes from several/],
   [['org/tiny', '--precision', 'int3'], /fp32, fp16/],
 ])('pull %j is refused with exit code 2, and leaves no pack', async (args, message) => {
   const { stdout, stderr, code } = await run('pull', ...args);
@@ -196,13 +196,13 @@ test('Ctrl-C keeps what was fetched, says so, and ends with 130; the same comman
   const [code] = (await once(child, 'close')) as [number];
   server.allowEverything();
   expect([lastLine(await told), code]).toEqual([
-    'minigpt: interrupted; what was fetched is kept, and the same command goes on from there',
+    'minigpt: interrupted; downloaded data is kept, and the same command continues from there',
     130,
   ]);
   expect(existsSync(packFolder('tiny'))).toBe(false);
   const before = server.sent;
   const { stderr, code: secondCode } = await run('pull', 'org/tiny');
-  expect([stderr, secondCode]).toEqual([expect.stringMatching(/: going on at \d+\.\d kB of /), 0]);
+  expect([stderr, secondCode]).toEqual([expect.stringMatching(/: continuing at \d+\.\d kB of /), 0]);
   expect(server.sent - before).toBe(DOWNLOAD_BYTES - 700_000);
 });
 

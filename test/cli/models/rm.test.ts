@@ -17,20 +17,20 @@ const run = async (...args: string[]) => minigpt(folder, ['models', 'rm', ...arg
 test('--yes removes a pack without a question and says what was freed', async () => {
   const { stdout, stderr, code } = await run('mine', '--yes');
   expect([stdout, code]).toEqual(['', 0]);
-  expect(stderr).toMatch(/^minigpt: removed mine; 25\d\.\d kB are free again\n$/);
+  expect(stderr).toMatch(/^minigpt: removed mine and freed 25\d\.\d kB\n$/);
   expect(readdirSync(models())).toEqual([]);
 });
 
 test('without a terminal and without --yes nothing is removed, whatever stands on standard input', async () => {
   const { stderr, code } = await run('mine');
   expect(code).toBe(2);
-  expect(stderr).toMatch(/^minigpt: mine \(25\d\.\d kB\) is only removed after a question, .* Add --yes\.\n$/);
+  expect(stderr).toMatch(/^minigpt: removing mine \(25\d\.\d kB\) needs a confirmation, .* Add --yes\.\n$/);
   expect(readdirSync(models())).toEqual(['mine']);
 });
 
 test.each([
   ['nano', /nano is part of minigpt and cannot be removed/],
-  ['other', /no model called "other" that could be removed\. There are: mine\./],
+  ['other', /no model called "other" to remove\. You can remove: mine\./],
   ['../models/mine', /no model called/],
 ])('rm %s is refused with exit code 2', async (id, message) => {
   const { stderr, code } = await run(id, '--yes');
@@ -43,10 +43,10 @@ test.each([
 const hasTerminal = process.platform === 'linux' && existsSync('/usr/bin/script');
 
 test.skipIf(!hasTerminal).each([
-  ['y', /Remove mine \(25\d\.\d kB, .*\/mine\)\? \[y\/N\] [^]*minigpt: removed mine; 25\d\.\d kB are free again/, []],
+  ['y', /Remove mine \(25\d\.\d kB, .*\/mine\)\? \[y\/N\] [^]*minigpt: removed mine and freed 25\d\.\d kB/, []],
   ['YES', /minigpt: removed mine/, []],
-  ['n', /minigpt: mine stays\./, ['mine']],
-  ['', /minigpt: mine stays\./, ['mine']],
+  ['n', /minigpt: mine was not removed\./, ['mine']],
+  ['', /minigpt: mine was not removed\./, ['mine']],
 ])('on a terminal it asks, and %j is an answer', async (answer, shown, left) => {
   const line = `printf '%s\\n' '${answer}' | script -qec '"${process.execPath}" "${BINARY}" models rm mine' /dev/null`;
   const { stdout, code } = await shell(folder, line);

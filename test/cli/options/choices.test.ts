@@ -34,9 +34,7 @@ describe('a list of choices', () => {
   });
 
   test.each(['"yes', 'no,"yes', '"yes" or,no', '"yes""'])('%j is refused for its quotes', (list) => {
-    expect(() => parseChoices(list)).toThrow(
-      /--choices: the quotes of .* are not closed, or something stands behind them/,
-    );
+    expect(() => parseChoices(list)).toThrow(/--choices: wrong quotes in .*\. Put the quotes around a whole choice/);
   });
 });
 
@@ -52,12 +50,12 @@ describe('the choices of a command', () => {
   });
 
   test.each([
-    [{ choices: ['yes'] }, '--choices: there is nothing to choose beside "yes". Give another.'],
+    [{ choices: ['yes'] }, '--choices: "yes" is the only choice. Give at least two.'],
     [{ choices: ['a,b', 'b'] }, '--choices: "b" is given twice. Leave one out.'],
     [{ choices: ['a, a '] }, '--choices: "a" is given twice.'],
     [{ choices: ['a,,b'] }, '--choices: a choice is empty.'],
-    [{ choices: ['yes,no'], yesNo: true }, '--yes-no stands for --choices yes,no, so the two exclude each other.'],
-    [{ scores: true }, '--scores compares choices, and there are none. Add --choices or --yes-no.'],
+    [{ choices: ['yes,no'], yesNo: true }, '--yes-no means --choices yes,no, so the two cannot be used together.'],
+    [{ scores: true }, '--scores has no effect without choices. Add --choices or --yes-no.'],
   ])('%j is refused', (options, message) => {
     const run = (): unknown => resolveChoices({ ...AUTO, ...options });
     expect(run).toThrow(UsageError);
@@ -79,7 +77,7 @@ describe('the choices of a command', () => {
     [{ stop: ['x'] }, '--stop'],
   ])('beside %j are refused: it would have no effect', (options, flag) => {
     expect(() => resolveChoices({ ...AUTO, yesNo: true, ...options })).toThrow(
-      `${flag} says how the model writes an answer, and with --yes-no it writes none. Leave one of the two out.`,
+      `${flag} has no effect with --yes-no: the model chooses an answer and does not write one. Leave one of the two out.`,
     );
     expect(resolveChoices({ ...AUTO, ...options })).toBeUndefined();
   });

@@ -45,13 +45,13 @@ describe('decoding', () => {
   });
 
   test.each([
-    [{ beams: 2, sample: true }, {}, '--beams 2 and --sample exclude each other'],
-    [{ lengthPenalty: 1 }, {}, '--length-penalty 1 ranks beams, and there are none'],
-    [{ lengthPenalty: 1 }, sampling, '--length-penalty 1 ranks beams, and there are none'],
-    [{ lengthPenalty: 1, sample: true }, beams, '--length-penalty 1 ranks beams, and there are none'],
-    [{ seed: 1 }, {}, '--seed 1 is for sampling'],
-    [{ topP: 0.5 }, beams, '--top-p 0.5 is for sampling'],
-    [{ temperature: 2, beams: 2 }, sampling, '--temperature 2 is for sampling'],
+    [{ beams: 2, sample: true }, {}, '--beams 2 and --sample cannot be used together'],
+    [{ lengthPenalty: 1 }, {}, '--length-penalty 1 has no effect without beam search'],
+    [{ lengthPenalty: 1 }, sampling, '--length-penalty 1 has no effect without beam search'],
+    [{ lengthPenalty: 1, sample: true }, beams, '--length-penalty 1 has no effect without beam search'],
+    [{ seed: 1 }, {}, '--seed 1 has no effect without sampling'],
+    [{ topP: 0.5 }, beams, '--top-p 0.5 has no effect without sampling'],
+    [{ temperature: 2, beams: 2 }, sampling, '--temperature 2 has no effect without sampling'],
   ])('refuses %j beside %j', (options, preset, message) => {
     expect(() => resolveDecoding(options, preset)).toThrow(message);
   });
@@ -75,15 +75,15 @@ describe('a preset', async () => {
 
   test('of an unknown name is refused with those there are', () => {
     expect(() => choose('vqa', 'ask')).toThrow(
-      '--preset vqa: the model flan has no preset of this name. Those it has for ask are lavis-vqa, paper-vqa.',
+      '--preset vqa: the model flan has no preset with this name. Its presets for ask are lavis-vqa, paper-vqa.',
     );
   });
 
   test('of another task is refused with those of this one', () => {
     expect(() => choose('paper-vqa', 'caption')).toThrow(
-      '--preset paper-vqa: this preset is for ask, not for caption. Those it has for caption are lavis-caption, lavis-coco, paper-coco, paper-nocaps.',
+      '--preset paper-vqa: this preset is for ask, not for caption. Its presets for caption are lavis-caption, lavis-coco, paper-coco, paper-nocaps.',
     );
-    expect(() => choose('paper-vqa', 'chat')).toThrow('It has none for chat.');
+    expect(() => choose('paper-vqa', 'chat')).toThrow('It has no presets for chat.');
   });
 });
 

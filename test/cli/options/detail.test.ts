@@ -31,7 +31,7 @@ describe('--detail', () => {
     });
   });
 
-  test('is a preset where the model takes no instruction', () => {
+  test('is a preset where the model takes no instructions', () => {
     expect(chooseDetail({ detail: true }, blip2, 'x')).toEqual({
       detail: { instructions: [], goOn: undefined },
       preset: 'paper-nocaps',
@@ -40,15 +40,17 @@ describe('--detail', () => {
 
   test('is refused where it cannot be had, or another option says otherwise', async () => {
     const qformer = { detail: undefined, presets: [] };
-    expect(() => chooseDetail({ detail: true }, qformer, 'itg')).toThrow('the model itg writes short captions alone');
-    expect(() => chooseDetail({ allWordings: true }, vicuna, 'x')).toThrow('--all-wordings is for --detail');
-    expect(() => chooseDetail({ detail: true, allWordings: true }, blip2, 'x')).toThrow('takes no instruction');
+    expect(() => chooseDetail({ detail: true }, qformer, 'itg')).toThrow('the model itg only writes short captions');
+    expect(() => chooseDetail({ allWordings: true }, vicuna, 'x')).toThrow(
+      '--all-wordings has no effect without --detail',
+    );
+    expect(() => chooseDetail({ detail: true, allWordings: true }, blip2, 'x')).toThrow('takes no instructions');
     expect(() => chooseDetail({ detail: true, preset: 'paper-coco' }, blip2, 'x')).toThrow(
-      '--preset paper-coco: for the model x, --detail stands for the preset paper-nocaps. Choose one.',
+      '--preset paper-coco: for the model x, --detail already means the preset paper-nocaps. Choose one of the two.',
     );
     const instructblip = await loadPromptFamily('instructblip');
     expect(() => chooseDetail({ detail: true, preset: 'lavis-caption' }, instructblip, 'x')).toThrow(
-      '--preset lavis-caption has the prompt "A short image caption.", --detail another. Choose one.',
+      '--preset lavis-caption and --detail have different prompts; that of the preset is "A short image caption.". Choose one of the two.',
     );
   });
 });

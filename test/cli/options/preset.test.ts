@@ -67,11 +67,11 @@ test('presets are listed by models show', async () => {
 });
 
 test.each([
-  [['caption', 'a.jpg', '--preset', 'paper-vqa'], /Those it has for caption are lavis-caption/],
-  [['ask', 'a.jpg', '-q', 'Who?', '--preset', 'x'], /Those it has for ask are lavis-vqa, paper-vqa\.$/],
-  [['chat', 'a.jpg', '--preset', 'paper-coco'], /It has none for chat\.$/],
-  [['caption', 'a.jpg', '--preset', 'paper-coco', '--seed', '1'], /--seed 1 is for sampling/],
-  [['caption', 'a.jpg', '--preset', 'paper-coco', '--sample', '--beams', '5'], /exclude each other/],
+  [['caption', 'a.jpg', '--preset', 'paper-vqa'], /Its presets for caption are lavis-caption/],
+  [['ask', 'a.jpg', '-q', 'Who?', '--preset', 'x'], /Its presets for ask are lavis-vqa, paper-vqa\.$/],
+  [['chat', 'a.jpg', '--preset', 'paper-coco'], /It has no presets for chat\.$/],
+  [['caption', 'a.jpg', '--preset', 'paper-coco', '--seed', '1'], /--seed 1 has no effect without sampling/],
+  [['caption', 'a.jpg', '--preset', 'paper-coco', '--sample', '--beams', '5'], /cannot be used together/],
 ])('%j is refused with exit code 2', async (args, message) => {
   const { stdout, stderr, code } = await minigpt(folder, args);
   expect([stdout, code]).toEqual(['', 2]);

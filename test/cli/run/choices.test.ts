@@ -115,14 +115,14 @@ test('CSV has the scores as its last column', async () => {
 
 describe('refused with exit code 2, before any record is written, are', () => {
   test.each([
-    [['--yes-no', '--choices', 'a,b'], '--yes-no stands for --choices yes,no'],
-    [['--choices', 'a'], 'there is nothing to choose beside "a"'],
+    [['--yes-no', '--choices', 'a,b'], '--yes-no means --choices yes,no'],
+    [['--choices', 'a'], '"a" is the only choice'],
     [['--choices', 'a,a'], '"a" is given twice'],
-    [['--choices', '"a,b'], 'the quotes of "a,b are not closed'],
-    [['--scores'], '--scores compares choices, and there are none'],
-    [['--yes-no', '--beams', '5'], '--beams says how the model writes an answer'],
-    [['--choices', 'a,b', '--max-new-tokens', '5'], '--max-new-tokens says how the model writes an answer'],
-    [['--choices', 'a\nb,c'], 'holds what ends an answer of this model'],
+    [['--choices', '"a,b'], 'wrong quotes in "a,b'],
+    [['--scores'], '--scores has no effect without choices'],
+    [['--yes-no', '--beams', '5'], '--beams has no effect with --yes-no'],
+    [['--choices', 'a,b', '--max-new-tokens', '5'], '--max-new-tokens has no effect with --choices'],
+    [['--choices', 'a\nb,c'], 'contains the text that ends an answer'],
   ])('%j', async (args, message) => {
     const { stdout, stderr, code } = await minigpt(folder, ['ask', 'photos', '-q', QUESTION, ...args]);
     expect(lastLine(stderr)).toContain(message);
@@ -131,14 +131,14 @@ describe('refused with exit code 2, before any record is written, are', () => {
 
   test('wrong choices, also where no image could be read', async () => {
     const { stderr, code } = await minigpt(folder, ['ask', 'nowhere', '-q', QUESTION, '--choices', 'a']);
-    expect(lastLine(stderr)).toContain('there is nothing to choose beside "a"');
+    expect(lastLine(stderr)).toContain('"a" is the only choice');
     expect(code).toBe(2);
   });
 
   test('a choice that is longer than what the model can write', async () => {
     const { stdout, stderr, code } = await minigpt(folder, ['ask', 'photos', '-q', QUESTION, '--choices', LONG]);
     expect(lastLine(stderr)).toMatch(
-      /a choice of \d+ tokens is too long: the model nano has room for \d+ after the image/,
+      /is too long: it has \d+ tokens, and the model nano has room for \d+ after the image/,
     );
     expect([stdout, code]).toEqual(['', 2]);
   });

@@ -58,7 +58,7 @@ describe.each(['vicuna', 'phi'])('with the model %s', (model) => {
     });
     // Random weights write no sentences, so nothing but a loop is taken off the end.
     expect(turns.map(({ answer }) => answer).join(' ')).toMatch(startingWith(String(record?.['caption'])));
-    expect(stderr).toContain('minigpt: then, after an answer of fewer than 80 tokens, "Continue"\n');
+    expect(stderr).toContain('minigpt: prompt after an answer of fewer than 80 tokens: "Continue"\n');
     expect(code).toBe(0);
   });
 
@@ -110,10 +110,10 @@ test('a model without instructions is decoded by the preset for long captions', 
 
 test.each([
   [['--detail', '--prompt', 'a photo of'], /'--detail' cannot be used with option '--prompt <text>'$/],
-  [['--all-wordings'], /--all-wordings is for --detail/],
-  [['--detail', '--all-wordings'], /takes no instruction/],
-  [['--detail', '--seed', '1'], /--seed 1 is for sampling/],
-  [['--detail', '--all-wordings', '--seed', '1', '--model', 'vicuna'], /--seed 1 is for sampling/],
+  [['--all-wordings'], /--all-wordings has no effect without --detail/],
+  [['--detail', '--all-wordings'], /takes no instructions/],
+  [['--detail', '--seed', '1'], /--seed 1 has no effect without sampling/],
+  [['--detail', '--all-wordings', '--seed', '1', '--model', 'vicuna'], /--seed 1 has no effect without sampling/],
 ])('%j is refused with exit code 2', async (options, message) => {
   const { stdout, stderr, code } = await run('caption', 'photos', ...options);
   expect([stdout, code]).toEqual(['', 2]);

@@ -82,9 +82,9 @@ describe('kinds of files', () => {
     const messages = Object.values(outcomes).map(({ error }) => error?.message);
     const raw =
       'the file is a DNG camera raw file, which cannot be read. Export it as JPEG or TIFF with a raw converter; the JPEG that many cameras save beside it will do.';
-    const saveAnew = 'Save it anew with 8 or 16 bits per sample, and LZW, Deflate or no compression.';
+    const saveAnew = 'Save it again with 8 or 16 bits per sample, and LZW, Deflate or no compression.';
     expect(messages).toEqual([
-      'the file is a JPEG 2000 file, which cannot be read. Convert it to one of JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, SVG, BMP and JPEG XL.',
+      'the file is a JPEG 2000 file, which cannot be read. Convert it to one of these formats: JPEG, PNG, WebP, AVIF, HEIC, GIF, TIFF, SVG, BMP and JPEG XL.',
       'the file is a Photoshop file, which cannot be read. Export it as PNG or JPEG with the program it was made with.',
       `the TIFF stores 64 bits per sample (floating point), which cannot be read. ${saveAnew}`,
       raw,
@@ -192,7 +192,7 @@ test('attacks by SVG end as errors of their own, and the photographs among them 
     'reader.svg': 'unreadable-image',
   });
   expect(outcomes['selectors.svg']?.error?.message).toBe(
-    'decoding the SVG takes more than 1 second, so it was stopped. If you trust the file, give it more time (--decode-timeout).',
+    'decoding the SVG takes more than 1 second, so it was stopped. If you trust the file, give it more time with --decode-timeout.',
   );
   expect(code).toBe(1);
 });

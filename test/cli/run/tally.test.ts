@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { formatDuration } from '../../../src/cli/terminal/duration.ts';
 import { Interrupted } from '../../../src/cli/terminal/interruption.ts';
+import { LeftOut } from '../../../src/images/discovery/left-out.ts';
 import { Tally } from '../../../src/cli/run/tally.ts';
 import type { ImageOutcome } from '../../../src/pipeline/run.ts';
 
@@ -39,13 +40,29 @@ test('an image of which one question failed counts as failed', () => {
   expect(tally.exitCode).toBe(1);
 });
 
+test('what is missing is told in the last line, and an unreadable folder is a failure', () => {
+  const leftOut = new LeftOut();
+  leftOut.addFile('p/a.mov', 'no image');
+  const others = new Tally([{ path: 'a.jpg' }], 'caption', { unreadableFolders: 0, leftOut });
+  others.count(good);
+  expect(others.summary(0.5)).toBe('1 image captioned in 0.5 s (2.0 images/s). 1 other file left out: 1 .mov.');
+  expect(others.exitCode).toBe(0);
+
+  const closed = new Tally([{ path: 'a.jpg' }], 'caption', { unreadableFolders: 2, leftOut });
+  closed.count(good);
+  expect(closed.summary(0.5)).toBe(
+    '1 image captioned in 0.5 s (2.0 images/s). 2 folders could not be read. 1 other file left out: 1 .mov.',
+  );
+  expect(closed.exitCode).toBe(1);
+});
+
 test('an interrupted run says what is done and where to go on', () => {
   const tally = tallyOf(5, 'caption', [good, bad]);
   expect(tally.interruptedSummary(new Interrupted('SIGINT'), 'x.jsonl')).toBe(
-    'interrupted: 1 image captioned, 1 failed, 3 left. Every line in x.jsonl is complete; go on from 2.jpg with another --output.',
+    'interrupted: 1 image captioned, 1 failed, 3 left. Every line in x.jsonl is complete. To continue, start at 2.jpg with another --output.',
   );
   expect(tally.interruptedSummary(new Interrupted('SIGTERM'), undefined)).toBe(
-    'terminated: 1 image captioned, 1 failed, 3 left. Every line written is complete; go on from 2.jpg.',
+    'terminated: 1 image captioned, 1 failed, 3 left. Every written line is complete. To continue, start at 2.jpg.',
   );
 });
 
@@ -87,6 +104,6 @@ test('what comes after all images counts none of them again, and an image that f
   expect(tally.summary(1)).toBe('1 image compared, 1 failed, in 1.0 s (2.0 images/s).');
   expect(tally.exitCode).toBe(1);
   expect(tally.interruptedSummary(new Interrupted('SIGINT'), undefined)).toBe(
-    'interrupted: 1 image compared, 1 failed, 0 left. The best are known only at the end.',
+    'interrupted: 1 image compared, 1 failed, 0 left. The best images are only known at the end of a run.',
   );
 });

@@ -7,6 +7,7 @@ import { ImageError } from '../../../src/errors.ts';
 import { BeamSearch } from '../../../src/language/beam-search.ts';
 import type { LanguageModel } from '../../../src/language/language-model.ts';
 import { EOS, expectedTokens, fakeDecoder, logitsAfter, VOCAB } from '../fake-decoder.ts';
+import { plainDecoder } from '../../language/stop-rules.ts';
 import { fakeEncoderDecoder, START } from '../fake-encoder-decoder.ts';
 
 type Prompt = {
@@ -24,7 +25,9 @@ async function generate(
   maxLength: number,
   prompts: Prompt[],
 ): Promise<(GeneratedRow | ImageError)[]> {
-  const batch = new ContinuousBatch(language, rows, maxLength, (ids) => ids.map((id) => 'abcdefghijk'[id]).join(''));
+  const batch = new ContinuousBatch(language, rows, maxLength, () =>
+    plainDecoder((ids) => ids.map((id) => 'abcdefghijk'[id]).join('')),
+  );
   const results: (GeneratedRow | ImageError)[] = [];
   prompts.forEach(({ image, text, maxNewTokens, stopSequences = [], search, stopTexts = [] }, index) => {
     batch.add({

@@ -1,13 +1,19 @@
 import { expect, test } from 'vitest';
 import type { FollowUpTexts } from '../../../src/engine/answers/follow-up.ts';
-import { InferenceLoop, type Answered, type RequestEncoder } from '../../../src/engine/answers/loop.ts';
+import { InferenceLoop, type PromptResult, type RequestEncoder } from '../../../src/engine/answers/loop.ts';
 import type { AnswerRequest } from '../../../src/engine/answers/messages.ts';
 import { ImageEmbeds } from '../../../src/vision/image-embeds.ts';
+import { plainDecoder } from '../../language/stop-rules.ts';
 import { EOS, expectedTokens, fakeDecoder } from '../fake-decoder.ts';
+
+function spelled(ids: readonly number[]): string {
+  return ids.map((id) => String.fromCodePoint(97 + id)).join('');
+}
 
 /** Texts in which each id is a letter, and a request to go on is the ids of the answer and a 10. */
 const texts: FollowUpTexts = {
-  decode: (ids) => ids.map((id) => String.fromCodePoint(97 + id)).join(''),
+  decode: spelled,
+  startDecoding: () => plainDecoder(spelled),
   cleanUp: (text) => text.replaceAll('a', ''),
   conversationPrompt: (turns, question) => {
     const spoken = turns.map((turn) => `${turn.question}${turn.answer}`).join('');
@@ -31,10 +37,9 @@ function countingEncoder(readsInstruction = false): RequestEncoder & { images: n
 }
 
 /** The first prompt is the image and `text`; the conversation repeats it as letters. */
-function request(id: number, pixel: number, text: number[], belowTokens: number, maxNewTokens = 6): AnswerRequest {
+function request(pixel: number, text: number[], belowTokens: number, maxNewTokens = 6): AnswerRequest {
   const question = text.map((token) => String.fromCodePoint(97 + token)).join('');
   return {
-    id,
     pixelValues: Float32Array.of(pixel),
     prompts: [{ segments: [null, text], instruction: [1], followUp: { question, request: 'more', belowTokens } }],
     options: {
@@ -52,17 +57,9 @@ function request(id: number, pixel: number, text: number[], belowTokens: number,
 async function answerAll(
   requests: AnswerRequest[],
   { encoder = countingEncoder(), decoder = fakeDecoder(), batchSize = 4, given = texts } = {},
-): Promise<Answered[]> {
-  const answers: Answered[] = [];
-  await new Promise<void>((resolve) => {
-    const send = (answered: Answered): void => {
-      answers.push(answered);
-      if (answers.length === requests.length) resolve();
-    };
-    const loop = new InferenceLoop(encoder, decoder, { batchSize, groupSize: 1 }, send, async () => given);
-    for (const one of requests) loop.add(one);
-  });
-  return answers.toSorted((a, b) => a.id - b.id);
+): Promise<PromptResult[][]> {
+  const loop = new InferenceLoop(encoder, decoder, { batchSize, groupSize: 1 }, async () => given);
+  return Promise.all(requests.map(async (one) => loop.answer(one)));
 }
 
 /** What the loop must write, by the definition. */
@@ -74,25 +71,25 @@ function expectedAnswer(pixel: number, text: number[], maxNewTokens = 6) {
 
 test('a short answer is followed by a request to go on about the same image, which is encoded once', async () => {
   const encoder = countingEncoder();
-  const [answered] = await answerAll([request(0, 4, [1, 2], 80)], { encoder });
-  expect(answered?.results).toMatchObject([expectedAnswer(4, [1, 2])]);
+  const [answered] = await answerAll([request(4, [1, 2], 80)], { encoder });
+  expect(answered).toMatchObject([expectedAnswer(4, [1, 2])]);
   expect(encoder.images).toBe(1);
 });
 
 test('an answer of as many tokens as wanted stays alone', async () => {
   const { length } = expectedTokens([4, 1, 2], 6);
-  const [alone] = await answerAll([request(0, 4, [1, 2], length)]);
-  expect(alone?.results[0]).not.toHaveProperty('continuation');
-  const [followed] = await answerAll([request(0, 4, [1, 2], length + 1)]);
-  expect(followed?.results[0]).toHaveProperty('continuation');
+  const [alone] = await answerAll([request(4, [1, 2], length)]);
+  expect(alone?.[0]).not.toHaveProperty('continuation');
+  const [followed] = await answerAll([request(4, [1, 2], length + 1)]);
+  expect(followed?.[0]).toHaveProperty('continuation');
 });
 
 test('a Q-Former that reads the instruction reads the later prompt too, of an image that is encoded once', async () => {
   const encoder = countingEncoder(true);
-  const [answered] = await answerAll([request(0, 4, [1, 2], 80)], { encoder });
+  const [answered] = await answerAll([request(4, [1, 2], 80)], { encoder });
   const first = expectedTokens([4, 1, 1, 2], 6);
   const turn = [1, 2, ...first.filter((id) => id !== 0)];
-  expect(answered?.results).toMatchObject([
+  expect(answered).toMatchObject([
     { tokenIds: first, continuation: { tokenIds: expectedTokens([...turn, 4, turn.length, 10], 6) } },
   ]);
   expect(encoder.images).toBe(1);
@@ -100,23 +97,24 @@ test('a Q-Former that reads the instruction reads the later prompt too, of an im
 
 test('answers are the same in any batch and any order, each image encoded once', async () => {
   const ids = Array.from({ length: 30 }, (_, id) => id);
-  const requests = ids.map((id) => request(id, 1 + (id % 9), [1 + (id % 5), 1 + (id % 7)], id % 3 === 0 ? 0 : 80));
+  const requests = ids.map((id) => request(1 + (id % 9), [1 + (id % 5), 1 + (id % 7)], id % 3 === 0 ? 0 : 80));
   const alone = await answerAll(requests, { batchSize: 1 });
   for (const id of ids.filter((one) => one % 3 !== 0)) {
-    expect(alone[id]?.results).toMatchObject([expectedAnswer(1 + (id % 9), [1 + (id % 5), 1 + (id % 7)])]);
+    expect(alone[id]).toMatchObject([expectedAnswer(1 + (id % 9), [1 + (id % 5), 1 + (id % 7)])]);
   }
   for (const batchSize of [3, 16]) {
     const encoder = countingEncoder();
-    expect(await answerAll(requests.toReversed(), { batchSize, encoder })).toEqual(alone);
+    const answers = await answerAll(requests.toReversed(), { batchSize, encoder });
+    expect(answers.toReversed()).toEqual(alone);
     expect(encoder.images).toBe(ids.length);
   }
 });
 
 test('an answer that leaves no room for more stays as it is', async () => {
   const decoder = fakeDecoder(9);
-  const [answered] = await answerAll([request(0, 4, [1, 2, 3, 1, 2, 3], 80)], { decoder });
-  expect(answered?.results).toMatchObject([{ tokenIds: expectedTokens([4, 1, 2, 3, 1, 2, 3], 3) }]);
-  expect(answered?.results[0]).not.toHaveProperty('continuation');
+  const [answered] = await answerAll([request(4, [1, 2, 3, 1, 2, 3], 80)], { decoder });
+  expect(answered).toMatchObject([{ tokenIds: expectedTokens([4, 1, 2, 3, 1, 2, 3], 3) }]);
+  expect(answered?.[0]).not.toHaveProperty('continuation');
 });
 
 test('a request to go on that fails is the failure of its image alone', async () => {
@@ -127,9 +125,9 @@ test('a request to go on that fails is the failure of its image alone', async ()
       return texts.conversationPrompt(turns, question);
     },
   };
-  const answers = await answerAll([request(0, 4, [1, 2], 80), request(1, 5, [3, 3], 80)], { given: failing });
-  expect(answers[0]?.results).toMatchObject([expectedAnswer(4, [1, 2])]);
-  expect(answers[1]?.results).toEqual([
-    { error: { code: 'internal', message: 'the model could not be run on this image: no such text' } },
+  const answers = await answerAll([request(4, [1, 2], 80), request(5, [3, 3], 80)], { given: failing });
+  expect(answers[0]).toMatchObject([expectedAnswer(4, [1, 2])]);
+  expect(answers[1]).toMatchObject([
+    { code: 'internal', message: 'the model could not be run on this image: no such text' },
   ]);
 });

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { KeptRow, type ImagePrompt } from '../../../src/engine/chat/kept-row.ts';
+import { KeptRow } from '../../../src/engine/chat/kept-row.ts';
+import type { ImagePrompt } from '../../../src/engine/prompt-embeds.ts';
 import { fakeEncoderDecoder } from '../fake-encoder-decoder.ts';
 import { logitsAfter } from '../fake-decoder.ts';
 import { rememberingDecoder } from './remembering-decoder.ts';

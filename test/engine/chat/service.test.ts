@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import type { ChatReply } from '../../../src/engine/chat/messages.ts';
 import { ChatService } from '../../../src/engine/chat/service.ts';
 import type { AnswerListener, ChatAnswer } from '../../../src/engine/chat/conversation.ts';
 import { ImageError } from '../../../src/errors.ts';
@@ -33,85 +32,85 @@ class FakeConversation {
   }
 }
 
-function make(): { conversation: FakeConversation; service: ChatService; replies: ChatReply[] } {
+function make(): { conversation: FakeConversation; service: ChatService } {
   const conversation = new FakeConversation();
-  const replies: ChatReply[] = [];
-  return { conversation, service: new ChatService(conversation, (reply) => replies.push(reply)), replies };
+  return { conversation, service: new ChatService(conversation) };
 }
 
-async function settled(): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
+/** Whether a promise is settled by now. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  const later = new Promise((resolve) => setImmediate(() => resolve('later')));
+  return (await Promise.race([promise, later])) !== 'later';
 }
 
 const piece = (text: string) => ({ text, replaces: false });
 
 describe('a conversation behind a port', () => {
   test('answers each request once, with everything that happened since the last one', async () => {
-    const { conversation, service, replies } = make();
-    service.add({ type: 'ask', id: 0, question: 'What?' });
-    expect(replies).toEqual([]);
+    const { conversation, service } = make();
+    const asked = service.answer({ type: 'ask', question: 'What?' });
+    expect(await isSettled(asked)).toBe(false);
     conversation.listener?.onPrompt('<image>What?', 1);
-    expect(replies).toEqual([{ id: 0, events: [{ type: 'prompt', prompt: '<image>What?', forgottenTurns: 1 }] }]);
+    expect(await asked).toEqual([{ type: 'prompt', prompt: '<image>What?', forgottenTurns: 1 }]);
     conversation.listener?.onText(piece('a'));
     conversation.listener?.onText(piece(' dog'));
-    expect(replies).toHaveLength(1);
-    service.add({ type: 'next', id: 1 });
-    expect(replies[1]).toEqual({
-      id: 1,
-      events: [
-        { type: 'text', piece: piece('a') },
-        { type: 'text', piece: piece(' dog') },
-      ],
-    });
-    service.add({ type: 'next', id: 2 });
+    expect(await service.answer({ type: 'next' })).toEqual([
+      { type: 'text', piece: piece('a') },
+      { type: 'text', piece: piece(' dog') },
+    ]);
+    const last = service.answer({ type: 'next' });
     conversation.finish(ANSWER);
-    await settled();
-    expect(replies[2]).toEqual({ id: 2, events: [{ type: 'answered', answer: ANSWER }] });
-    expect(replies).toHaveLength(3);
+    expect(await last).toEqual([{ type: 'answered', answer: ANSWER }]);
   });
 
   test('stops the answer that is being written, and not the next', async () => {
-    const { conversation, service, replies } = make();
-    service.add({ type: 'ask', id: 0, question: 'What?' });
-    service.add({ type: 'stop' });
-    await settled();
-    expect(replies[0]?.events).toEqual([{ type: 'answered', answer: { ...ANSWER, finishReason: 'interrupted' } }]);
-    service.add({ type: 'ask', id: 1, question: 'Who?' });
-    await settled();
-    expect(replies).toHaveLength(1);
+    const { conversation, service } = make();
+    const stopped = service.answer({ type: 'ask', question: 'What?' });
+    service.stop();
+    expect(await stopped).toEqual([{ type: 'answered', answer: { ...ANSWER, finishReason: 'interrupted' } }]);
+    const next = service.answer({ type: 'ask', question: 'Who?' });
+    expect(await isSettled(next)).toBe(false);
     conversation.finish(ANSWER);
-    await settled();
-    expect(replies[1]?.events).toEqual([{ type: 'answered', answer: ANSWER }]);
+    expect(await next).toEqual([{ type: 'answered', answer: ANSWER }]);
   });
 
   test('tells of a failure with its code, and of one that nobody foresaw as internal', async () => {
-    const { conversation, service, replies } = make();
-    service.add({ type: 'ask', id: 0, question: 'What?' });
+    const { conversation, service } = make();
+    const asked = service.answer({ type: 'ask', question: 'What?' });
     conversation.fail(new ImageError('prompt-too-long', 'too long.'));
-    await settled();
-    service.add({ type: 'image', id: 1, pixelValues: new Float32Array() });
-    await settled();
-    expect(replies).toEqual([
-      { id: 0, events: [{ type: 'failed', code: 'prompt-too-long', message: 'too long.' }] },
-      { id: 1, events: [{ type: 'failed', code: 'internal', message: 'the model could not be run: no memory' }] },
+    expect(await asked).toMatchObject([
+      { type: 'failed', error: { kind: 'image', code: 'prompt-too-long', message: 'too long.' } },
+    ]);
+    expect(await service.answer({ type: 'image', pixelValues: new Float32Array() })).toMatchObject([
+      { type: 'failed', error: { kind: 'image', code: 'internal', message: 'the model could not be run: no memory' } },
     ]);
   });
 
-  test('replies to an image and to forgetting when they are done', async () => {
-    const { conversation, service, replies } = make();
-    service.add({ type: 'image', id: 0, pixelValues: new Float32Array(3) });
-    await settled();
-    service.add({ type: 'forget', id: 1 });
-    expect(replies).toEqual([
-      { id: 0, events: [] },
-      { id: 1, events: [] },
-    ]);
+  test('answers an image and forgetting when they are done', async () => {
+    const { conversation, service } = make();
+    expect(await service.answer({ type: 'image', pixelValues: new Float32Array(3) })).toEqual([]);
+    expect(await service.answer({ type: 'forget' })).toEqual([]);
     expect([conversation.images, conversation.forgotten]).toEqual([1, 1]);
+  });
+
+  test('refuses what would be given the events of another request, or wait for ever', async () => {
+    const { conversation, service } = make();
+    await expect(service.answer({ type: 'next' })).rejects.toThrow('nothing is happening to wait for');
+    const asked = service.answer({ type: 'ask', question: 'What?' });
+    await expect(service.answer({ type: 'next' })).rejects.toThrow('one request after the other');
+    conversation.listener?.onPrompt('<image>What?', 0);
+    await asked;
+    await expect(service.answer({ type: 'ask', question: 'Who?' })).rejects.toThrow('one request after the other');
+    await expect(service.answer({ type: 'forget' })).rejects.toThrow('one request after the other');
+    const last = service.answer({ type: 'next' });
+    conversation.finish(ANSWER);
+    expect(await last).toEqual([{ type: 'answered', answer: ANSWER }]);
   });
 
   test('stops an answer when it is closed', async () => {
     const { service } = make();
-    service.add({ type: 'ask', id: 0, question: 'What?' });
-    await expect(service.close()).resolves.toBeUndefined();
+    const asked = service.answer({ type: 'ask', question: 'What?' });
+    await service.close();
+    expect(await asked).toEqual([{ type: 'answered', answer: { ...ANSWER, finishReason: 'interrupted' } }]);
   });
 });

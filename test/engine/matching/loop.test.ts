@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MatchingLoop, type MatchedText, type MatchingGraphs } from '../../../src/engine/matching/loop.ts';
-import type { Matched, MatchRequest, MatchResult } from '../../../src/engine/matching/messages.ts';
+import type { MatchRequest, MatchResult } from '../../../src/engine/matching/messages.ts';
+import { ImageError } from '../../../src/errors.ts';
 import type { Pack } from '../../../src/pack/model-declaration.ts';
 import { Matcher, matchProbability } from '../../../src/vision/matcher.ts';
 import { VisionEncoder } from '../../../src/vision/vision-encoder.ts';
@@ -33,42 +34,25 @@ function counting({ encoder, matcher }: { encoder: VisionEncoder; matcher: Match
   };
 }
 
-/** A loop that is asked several times. */
-class Conversation {
-  readonly loop: MatchingLoop;
-  readonly #answers = new Map<number, Matched['result']>();
-  #onAnswer: (() => void) | undefined;
-
-  constructor(newLoop: (send: (matched: Matched) => void) => MatchingLoop) {
-    this.loop = newLoop(({ id, result }) => {
-      this.#answers.set(id, result);
-      this.#onAnswer?.();
-    });
-  }
-
-  /** Sends requests at once and waits for all answers, in the order of the requests. */
-  async ask(requests: readonly MatchRequest[]): Promise<(Matched['result'] | undefined)[]> {
-    for (const request of requests) this.loop.add(request);
-    while (!requests.every(({ id }) => this.#answers.has(id))) {
-      await new Promise<void>((resolve) => {
-        this.#onAnswer = resolve;
-      });
-    }
-    return requests.map(({ id }) => this.#answers.get(id));
-  }
-}
-
-/** Asks a new loop once. */
-async function ask(newLoop: (send: (matched: Matched) => void) => MatchingLoop, requests: readonly MatchRequest[]) {
-  return new Conversation(newLoop).ask(requests);
+/** Sends requests at once and waits for what becomes of all, in their order. */
+async function ask(loop: MatchingLoop, requests: readonly MatchRequest[]): Promise<(MatchResult | ImageError)[]> {
+  return Promise.all(
+    requests.map(async (request) => {
+      try {
+        return await loop.answer(request);
+      } catch (error) {
+        if (error instanceof ImageError) return error;
+        throw error;
+      }
+    }),
+  );
 }
 
 /** The texts of a second look. */
 const AGAIN = [2, 0];
 
 /** A second look at an image that was kept. */
-const again = (image: number, id: number): MatchRequest => ({
-  id,
+const again = (image: number): MatchRequest => ({
   image,
   pixelValues: undefined,
   similarities: false,
@@ -76,8 +60,8 @@ const again = (image: number, id: number): MatchRequest => ({
   texts: AGAIN,
 });
 
-function resultOf(result: Matched['result'] | undefined): MatchResult {
-  if (result === undefined || 'error' in result) throw new Error(`no result, but ${JSON.stringify(result)}`);
+function resultOf(result: MatchResult | ImageError | undefined): MatchResult {
+  if (result === undefined || result instanceof ImageError) throw new Error(`no result, but ${String(result)}`);
   return result;
 }
 
@@ -114,13 +98,10 @@ describe.each([
     await rm(pack.directory, { recursive: true });
   });
 
-  const newLoop =
-    (batchSize = 8, keptBytes = ROOM) =>
-    (send: (matched: Matched) => void) =>
-      new MatchingLoop(counting(graphs), texts, { batchSize, keptBytes }, send);
+  const newLoop = (batchSize = 8, keptBytes = ROOM) =>
+    new MatchingLoop(counting(graphs), texts, { batchSize, keptBytes });
 
-  const everything = (image: number, id = image): MatchRequest => ({
-    id,
+  const everything = (image: number): MatchRequest => ({
     image,
     pixelValues: pixels[image],
     similarities: true,
@@ -156,7 +137,7 @@ describe.each([
         fc.array(fc.nat(pixels.length - 1), { minLength: 1, maxLength: 6 }),
         fc.integer({ min: 1, max: 4 }),
         async (images, batchSize) => {
-          const requests = images.map((image, id) => everything(image, id));
+          const requests = images.map((image) => everything(image));
           const results = (await ask(newLoop(batchSize), requests)).map(resultOf);
           for (const [index, image] of images.entries()) {
             const [received, expected] = [results[index], alone[image]];
@@ -175,13 +156,14 @@ describe.each([
 
   test('kept embeddings are scored without being computed again, as long as they are not forgotten', async () => {
     encodedBatches = [];
-    const conversation = new Conversation(newLoop());
-    const kept = await conversation.ask([0, 1].map((image) => ({ ...everything(image), keep: true, texts: [] })));
+    const loop = newLoop();
+    const first = [0, 1].map((image) => ({ ...everything(image), keep: true, texts: [] }));
+    const kept = await ask(loop, first);
     expect(kept.map(resultOf)).toMatchObject([
       { kept: true, logits: [] },
       { kept: true, logits: [] },
     ]);
-    const [one, zero] = (await conversation.ask([again(1, 2), again(0, 3)])).map(resultOf);
+    const [one, zero] = (await ask(loop, [again(1), again(0)])).map(resultOf);
     const logits = golden('itm_logits');
     const expected = (image: number): number[] =>
       AGAIN.flatMap((text) => {
@@ -192,11 +174,11 @@ describe.each([
     expect(largestDifference(zero?.logits.flat() ?? [], expected(0))).toBeLessThan(TOLERANCE);
     expect(encodedBatches).toEqual([2]);
 
-    conversation.loop.add({ forget: [1] });
-    const [forgotten, still] = await conversation.ask([again(1, 4), again(0, 5)]);
-    expect(forgotten).toMatchObject({ error: { code: 'internal' } });
+    loop.forget([1]);
+    const [forgotten, still] = await ask(loop, [again(1), again(0)]);
+    expect(forgotten).toMatchObject({ code: 'internal' });
     expect(resultOf(still).logits).toHaveLength(AGAIN.length);
-    await conversation.loop.close();
+    await loop.close();
   });
 
   test('what has no room is not kept, and said so', async () => {
@@ -211,7 +193,7 @@ describe.each([
   test('an image that the graphs refuse fails alone', async () => {
     const broken = { ...everything(1), pixelValues: new Float32Array(1e6) };
     const [good, bad, other] = await ask(newLoop(), [everything(0), broken, everything(2)]);
-    expect(bad).toMatchObject({ error: { code: 'internal', message: expect.stringContaining('could not be run') } });
+    expect(bad).toMatchObject({ code: 'internal', message: expect.stringContaining('could not be run') });
     expect(largestDifference(resultOf(good).similarities, golden('itc').slice(0, texts.length))).toBeLessThan(
       TOLERANCE,
     );
@@ -219,7 +201,7 @@ describe.each([
   });
 
   test('closing stops it between two runs of a graph, and what is open stays unanswered', async () => {
-    const answers: Matched[] = [];
+    const answers: MatchResult[] = [];
     let pairs = 0;
     const matcher: MatchingGraphs['matcher'] = {
       imageFeatures: async (embeds) => graphs.matcher.imageFeatures(embeds),
@@ -232,9 +214,9 @@ describe.each([
     const begun = new Deferred<void>();
     const many = Array.from({ length: 200 }, (__, index) => texts[index % texts.length] as MatchedText);
     const sizes = { batchSize: 1, keptBytes: ROOM };
-    const loop = new MatchingLoop({ ...graphs, matcher }, many, sizes, (matched) => answers.push(matched));
-    loop.add({ ...everything(0), texts: [...many.keys()] });
-    loop.add({ ...everything(1), texts: [...many.keys()] });
+    const loop = new MatchingLoop({ ...graphs, matcher }, many, sizes);
+    for (const image of [0, 1])
+      void loop.answer({ ...everything(image), texts: [...many.keys()] }).then((result) => answers.push(result));
     await begun.promise;
     await loop.close();
     expect(pairs).toBeLessThan(many.length);
@@ -252,17 +234,13 @@ test("the sum of both scores is that of LAVIS' re-ranking", async () => {
   const features = await matcher.textFeatures(texts.map(({ ids }) => ids));
   const matched = texts.map(({ ids }, index) => ({ ids, features: features[index] ?? new Float32Array() }));
   const requests = rowsOf(reference('pixel_values'), 3).map((pixelValues, image) => ({
-    id: image,
     image,
     pixelValues,
     similarities: true,
     keep: false,
     texts: [0, 1, 2],
   }));
-  const results = await ask(
-    (send) => new MatchingLoop({ encoder, matcher }, matched, { batchSize: 3, keptBytes: 0 }, send),
-    requests,
-  );
+  const results = await ask(new MatchingLoop({ encoder, matcher }, matched, { batchSize: 3, keptBytes: 0 }), requests);
   const sums = results
     .map(resultOf)
     .flatMap(({ similarities, logits }) => similarities.map((itc, text) => itc + (logits[text]?.[1] ?? NaN)));

@@ -19,8 +19,8 @@ function idsOf(tokenizer: Tokenizer, tokens: readonly string[]): number[] {
   });
 }
 
-function language(kind: LanguageDeclaration['kind'], eosTokenIds: number[]): { language: LanguageDeclaration } {
-  return { language: { ...fakeDeclaration(kind, 64), eosTokenIds } };
+function language(kind: LanguageDeclaration['kind'], eosTokenIds: number[]): LanguageDeclaration {
+  return { ...fakeDeclaration(kind, 64), eosTokenIds };
 }
 
 describe('a tokenizer prepends a space by itself', () => {
@@ -118,7 +118,7 @@ describe('refused is', () => {
     const choices = new ChoiceTokens(tokenizer, language('decoder-only', ends), []);
     expect(() => choices.continue({ text: '…' }, ['yes', choice])).toThrow(
       new UsageError(
-        `the choice "${choice}" holds what ends an answer of this model, so the model cannot write it. Change the choice.`,
+        `the choice "${choice}" contains the text that ends an answer, so this model cannot write it. Change the choice.`,
       ),
     );
   });
@@ -147,10 +147,10 @@ describe('refused is', () => {
     };
     const model = { id: 'tiny', numImageTokens: 4 };
     const check = (kind: LanguageDeclaration['kind'], positions: number) => () =>
-      refuseLongChoices(prompt, { ...model, language: fakeDeclaration(kind, positions) });
+      refuseLongChoices(prompt, fakeDeclaration(kind, positions), model);
     expect(check('decoder-only', 9)).not.toThrow();
     expect(check('decoder-only', 8)).toThrow(
-      'a choice of 5 tokens is too long: the model tiny has room for 4 after the image, prompt included. It begins "long".',
+      'the choice that begins "long" is too long: it has 5 tokens, and the model tiny has room for 4 after the image, including the prompt.',
     );
     expect(check('encoder-decoder', 5)).not.toThrow();
     expect(check('encoder-decoder', 4)).toThrow(UsageError);

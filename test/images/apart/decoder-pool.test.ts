@@ -43,7 +43,7 @@ describe('an image is given up, and the next one decoded', () => {
     await expect(pool.decode(request(endless, { seconds: 0.5 }))).rejects.toMatchObject({
       code: 'unreadable-image',
       message:
-        'decoding the SVG takes more than 0.5 seconds, so it was stopped. If you trust the file, give it more time (--decode-timeout).',
+        'decoding the SVG takes more than 0.5 seconds, so it was stopped. If you trust the file, give it more time with --decode-timeout.',
     });
     expect(await drawnPixels()).toHaveLength(6);
   });

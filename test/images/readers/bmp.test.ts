@@ -168,7 +168,7 @@ describe('a bitmap that cannot be read', () => {
     [9, 'a compression of number 9'],
   ])('holds something else (%i)', (compression, named) => {
     expect(() => readBmp(bmp({ width: 1, height: 1, bits: 24, compression }, [1, 2, 3, 4]))).toThrow(
-      `the BMP holds ${named}, which cannot be read. Save it anew as PNG.`,
+      `the BMP holds ${named}, which cannot be read. Save it again as PNG.`,
     );
   });
 

@@ -112,7 +112,7 @@ describe('pictures inside a drawing', () => {
       code: 'image-too-large',
       message:
         'the pictures inside the SVG have 2,500,000,000 pixels, and the limit is 1,000,000 pixels together with the drawing. ' +
-        'Make them smaller, or raise the limit (--max-pixels).',
+        'Make them smaller, or raise the limit with --max-pixels.',
     });
   });
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { readT5Config } from '../../../src/importer/architectures/t5-config.ts';
+import { T5 } from '../../../src/importer/architectures/t5.ts';
 import { ObjectReader } from '../../../src/pack/object-reader.ts';
 
 const read = (config: Record<string, unknown>) =>
-  readT5Config(ObjectReader.parse(JSON.stringify(config), 'config.json'));
+  T5.readConfig(ObjectReader.parse(JSON.stringify(config), 'config.json'));
 
 test('what a config leaves out has the defaults of the class that wrote it', () => {
   expect(read({})).toEqual({

@@ -1,8 +1,8 @@
 /** Every published layout becomes the names that the architectures ask for. */
 import { describe, expect, test } from 'vitest';
+import { LANGUAGE_ARCHITECTURES } from '../../../src/importer/architectures/language-architectures.ts';
 import { HUGGINGFACE_NAMES } from '../../../src/importer/names/huggingface.ts';
-import { LANGUAGE_MODEL_NAMES } from '../../../src/importer/names/language-model.ts';
-import { LAVIS_NAMES, LAVIS_PARTS_NAMES } from '../../../src/importer/names/lavis.ts';
+import { lavisNames } from '../../../src/importer/names/lavis.ts';
 import { renameMinigpt4 } from '../../../src/importer/names/minigpt4.ts';
 import { rename } from '../../../src/importer/names/name-rule.ts';
 import { unneededReason } from '../../../src/importer/names/unneeded.ts';
@@ -24,26 +24,33 @@ describe('LAVIS', () => {
       'qformer.encoder.layer.2.attention.output.dense.weight',
     ],
     ['Qformer.cls.predictions.transform.LayerNorm.weight', 'qformer.cls.predictions.transform.LayerNorm.weight'],
-    ['t5_proj.bias', 'language_projection.bias'],
-    ['opt_model.model.decoder.embed_tokens.weight', 'language_model.model.decoder.embed_tokens.weight'],
   ])('%s', (name, expected) => {
-    expect(rename(name, LAVIS_NAMES)).toEqual({ name: expected });
+    expect(rename(name, lavisNames())).toEqual({ name: expected });
+    expect(rename(name, lavisNames('t5'))).toEqual({ name: expected });
+  });
+
+  test("the language model's own names are those of the model that is imported", () => {
+    expect(rename('t5_proj.bias', lavisNames('t5'))).toEqual({ name: 'language_projection.bias' });
+    const name = 'opt_model.model.decoder.embed_tokens.weight';
+    expect(rename(name, lavisNames('opt'))).toEqual({ name: name.replace('opt_model', 'language_model') });
+    expect(rename(name, lavisNames('t5'))).toBeUndefined();
   });
 
   test.each(['norm.weight', 'head.bias', 'temp', 'Qformer.bert.embeddings.position_ids'])(
     '%s is not needed',
     (name) => {
-      expect(rename(name, LAVIS_NAMES)).toHaveProperty('unneeded');
+      expect(rename(name, lavisNames('opt'))).toHaveProperty('unneeded');
     },
   );
 
   test("another model's projection is never taken for this one's", () => {
-    expect(rename('t5_proj.weight', LAVIS_PARTS_NAMES)).toHaveProperty('unneeded');
+    expect(rename('t5_proj.weight', lavisNames())).toHaveProperty('unneeded');
+    expect(rename('t5_proj.weight', lavisNames('opt'))).toHaveProperty('unneeded');
     expect(renameMinigpt4('t5_proj.weight')).toHaveProperty('unneeded');
   });
 
   test.each(['blocks.0.ls1.gamma', 'Qformer.pooler.weight', 'llama_proj.weight'])('%s is unknown', (name) => {
-    expect(rename(name, LAVIS_NAMES)).toBeUndefined();
+    expect(rename(name, lavisNames('opt'))).toBeUndefined();
   });
 });
 
@@ -69,7 +76,8 @@ describe('a language model in a folder of its own', () => {
     ['phi', 'lm_head.ln.weight', 'language_model.model.final_layernorm.weight'],
     ['phi', 'model.layers.1.self_attn.q_proj.weight', 'language_model.model.layers.1.self_attn.q_proj.weight'],
   ] as const)('%s: %s', (architecture, name, expected) => {
-    expect(rename(name, LANGUAGE_MODEL_NAMES[architecture])).toEqual({ name: expected });
+    const { names = [] } = LANGUAGE_ARCHITECTURES.find((one) => one.name === architecture) ?? {};
+    expect(rename(name, names)).toEqual({ name: expected });
   });
 });
 
@@ -99,6 +107,6 @@ describe('what the training of MiniGPT-4 and TinyGPT-V saved', () => {
 });
 
 test('a block of the image encoder may be left over only behind the last one that is used', () => {
-  expect(unneededReason('vision_model.encoder.layers.39.mlp.fc1.weight', 39)).toContain('behind the last');
+  expect(unneededReason('vision_model.encoder.layers.39.mlp.fc1.weight', 39)).toContain('after the last');
   expect(unneededReason('vision_model.encoder.layers.38.mlp.fc1.weight', 39)).toBeUndefined();
 });

@@ -3,10 +3,12 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { requireFreshBuild } from '../../fresh-build.ts';
 import { acceptable, badFiles, goodFiles, MARKER, PICKLES } from './checkpoint-fixtures.ts';
 
 const PROGRAM = fileURLToPath(new URL('./open-fixtures.mjs', import.meta.url));
 const DIST = new URL('../../../dist/', import.meta.url).href;
+requireFreshBuild();
 
 /** A flag of Node 20 that lost its prefix later. */
 const PERMISSION = process.allowedNodeEnvironmentFlags.has('--permission')

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { FileBytes } from '../../../src/importer/read/file-bytes.ts';
-import { PickleTuple } from '../../../src/importer/read/pickle-value.ts';
 import { TensorReader } from '../../../src/importer/read/tensor-reader.ts';
 import { TorchStorage } from '../../../src/importer/read/torch-storage.ts';
 import { TorchTensor } from '../../../src/importer/read/torch-tensor.ts';
@@ -32,7 +31,8 @@ afterAll(async () => {
 
 function tensorOf(offset: number, size: number[], stride: number[]): TorchTensor {
   const storage = new TorchStorage('0', 'I32', ROWS * COLUMNS, POSITION);
-  return TorchTensor.of(path, storage, 'I32', offset, new PickleTuple(size), new PickleTuple(stride));
+  const view = { offset: BigInt(offset), sizes: size.map(BigInt), strides: stride.map(BigInt) };
+  return TorchTensor.of(path, storage, 'I32', view);
 }
 
 /** Bytes that were read from the file since. */

@@ -241,7 +241,7 @@ describe('refused as no checkpoint, with what it probably is, is', () => {
     ['a pointer of Git LFS', Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:0\n'), /git lfs pull/],
     ['a web page', Buffer.from('\n<!DOCTYPE html><html>'), /web page/],
     ['a safetensors file', Buffer.from('\x02\0\0\0\0\0\0\0{}'), /\.safetensors/],
-    ['noise', Buffer.from('noise'), /no format that PyTorch writes/],
+    ['noise', Buffer.from('noise'), /does not match any format of PyTorch/],
   ])('%s', async (_, bytes, reason) => {
     await writeFile(path, bytes);
     await expect(TorchFile.open(path)).rejects.toThrow(reason);

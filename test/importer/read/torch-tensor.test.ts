@@ -1,7 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CheckpointError } from '../../../src/errors.ts';
-import { PickleTuple } from '../../../src/importer/read/pickle-value.ts';
 import { TorchStorage } from '../../../src/importer/read/torch-storage.ts';
 import { TorchTensor } from '../../../src/importer/read/torch-tensor.ts';
 
@@ -9,7 +8,8 @@ type Numbers = readonly (number | bigint)[];
 
 function tensorOf(elements: number, offset: number | bigint, size: Numbers, stride: Numbers): TorchTensor {
   const storage = new TorchStorage('0', 'F32', elements, 0);
-  return TorchTensor.of('x.pth', storage, 'F32', offset, new PickleTuple(size), new PickleTuple(stride));
+  const view = { offset: BigInt(offset), sizes: size.map(BigInt), strides: stride.map(BigInt) };
+  return TorchTensor.of('x.pth', storage, 'F32', view);
 }
 
 function faultOf(...numbers: Parameters<typeof tensorOf>): string | undefined {

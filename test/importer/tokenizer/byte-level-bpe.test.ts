@@ -50,8 +50,8 @@ describe('vocab.json and merges.txt', () => {
     ['{"a":"0"}', '', 'token "a" has the id "0"'],
     [JSON.stringify(VOCAB), '#version: 0.2\na b c', 'opt/merges.txt: line 2 "a b c" should be two tokens'],
     [JSON.stringify(VOCAB), 'ab', 'line 1 "ab" should be two tokens with a space between them'],
-    [JSON.stringify(VOCAB), 'a c', 'line 1 "a c" merges "c", which vocab.json does not hold'],
-    [JSON.stringify(VOCAB), 'b a', 'line 1 "b a" merges "ba", which vocab.json does not hold'],
+    [JSON.stringify(VOCAB), 'a c', 'line 1 "a c" merges "c", which is not in vocab.json'],
+    [JSON.stringify(VOCAB), 'b a', 'line 1 "b a" merges "ba", which is not in vocab.json'],
   ])('are refused when damaged: %s and %j', (vocab, merges, message) => {
     const convert = (): unknown => convertByteLevelBpe(files(vocab, merges), { startToken: null, addedTokens: [] });
     expect(convert).toThrow(CheckpointError);

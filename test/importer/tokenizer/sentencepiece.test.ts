@@ -102,7 +102,7 @@ describe('the model file alone', () => {
     expect([0, 1, 2, 3].map((index) => tokenizer.tokenId(`<extra_id_${index}>`))).toEqual([392, 391, 390, undefined]);
     expect(tokenizer.tokenCount).toBe(393);
     for (const extraIds of [-1, 0.5, Infinity, 1e9])
-      expect(() => convertSentencePiece(bytes, PATH, { extraIds })).toThrow('extra_ids cannot be');
+      expect(() => convertSentencePiece(bytes, PATH, { extraIds })).toThrow('is not a valid number of extra_ids');
   });
 });
 
@@ -170,24 +170,28 @@ describe('a model file', () => {
   test.each<[string, WrittenModel, string]>([
     ['without a piece for unknown text', { ...t5, pieces: [end] }, 'one piece for unknown text; this one has 0'],
     ['with two of them', { ...t5, pieces: [unknown, { text: '<unk2>', type: UNKNOWN }] }, 'this one has 2'],
-    ['with a piece twice', { ...t5, pieces: [unknown, end, end] }, '1 of the 3 pieces stand there twice'],
-    ['with an empty piece', { ...t5, pieces: [unknown, { text: '' }] }, 'piece 1 "" with score 0 cannot be'],
-    ['with a score that is no number', { ...t5, pieces: [{ text: 'a', score: NaN }] }, 'with score NaN cannot be'],
+    ['with a piece twice', { ...t5, pieces: [unknown, end, end] }, '1 of the 3 pieces are repeated'],
+    ['with an empty piece', { ...t5, pieces: [unknown, { text: '' }] }, 'piece 1 "" with score 0 is not valid'],
+    ['with a score that is no number', { ...t5, pieces: [{ text: 'a', score: NaN }] }, 'with score NaN is not valid'],
     ['with a huge piece', { ...t5, pieces: [{ text: 'a'.repeat(1001) }] }, 'a piece has 1 to 1000 characters'],
     ['with a piece that is not UTF-8', { ...t5, pieces: [{ text: Buffer.from([0xff]) }] }, 'a text that is not UTF-8'],
     ['with an unused piece', { ...t5, pieces: [{ text: 'a', type: UNUSED }] }, 'piece 0 "a" is of type unused'],
     ['with a piece of a foreign type', { ...t5, pieces: [{ text: 'a', type: 9 }] }, 'is of type 9'],
     ['of type word', { ...t5, trainer: [[3, 3]] }, 'the model is of type word'],
     ['of a foreign type', { ...t5, trainer: [[3, 77]] }, 'the model is of type 77'],
-    ['with spaces behind words', { ...t5, trainer: [[24, 1]] }, 'writes spaces in another way'],
-    ['that keeps spaces as they are', { ...t5, normalizer: [[5, 0]] }, 'writes spaces in another way'],
+    ['with spaces behind words', { ...t5, trainer: [[24, 1]] }, 'does not write spaces as'],
+    ['that keeps spaces as they are', { ...t5, normalizer: [[5, 0]] }, 'does not write spaces as'],
     ['without a space before a text', { ...t5, normalizer: [[3, 0]] }, 'puts no "▁" before a text'],
     ['of LLaMA that joins spaces', { ...llama, normalizer: [] }, 'joins spaces or has no byte fallback'],
     ['of LLaMA without byte fallback', { ...llama, trainer: [[3, 2]] }, 'joins spaces or has no byte fallback'],
     ['of LLaMA without a start', { ...llama, pieces: [unknown, { text: 'a' }] }, 'no piece that starts a text'],
     ['of T5 with byte fallback', { ...t5, trainer: [[35, 1]] }, 'has byte fallback, unlike T5'],
     ['of T5 without an end', { ...t5, pieces: [unknown, start] }, 'no piece that ends a text'],
-    ['of T5 with sentinels of its own', { ...t5, pieces: [...t5.pieces, { text: '<extra_id_7>' }] }, 'they come twice'],
+    [
+      'of T5 with sentinels of its own',
+      { ...t5, pieces: [...t5.pieces, { text: '<extra_id_7>' }] },
+      'which would then occur twice',
+    ],
     ['with a damaged character map', { ...t5, normalizer: [[2, Buffer.alloc(8, 9)]] }, 'claims a trie of 151587081'],
   ])('%s is refused', (_, model, message) => {
     const convert = (): unknown => convertSentencePiece(writeSentencePiece(model), PATH, {});
@@ -198,7 +202,7 @@ describe('a model file', () => {
 
   test('that is a pointer of Git LFS is named as such', () => {
     const pointer = Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 791656\n');
-    expect(() => convertSentencePiece(pointer, PATH, {})).toThrow('a pointer of Git LFS');
+    expect(() => convertSentencePiece(pointer, PATH, {})).toThrow('a Git LFS pointer');
   });
 
   test('that was cut off anywhere is refused', () => {
@@ -211,7 +215,7 @@ describe('a model file', () => {
     );
     const wholePieces = bytes.length - bytesField(2, Buffer.alloc(54)).length - bytesField(3, Buffer.alloc(16)).length;
     expect(() => convertSentencePiece(bytes.subarray(0, wholePieces), PATH, {})).toThrow(
-      'after 470 pieces the settings are missing',
+      'after 470 pieces the settings that every model has are missing',
     );
   });
 

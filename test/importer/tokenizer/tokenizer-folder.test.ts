@@ -170,10 +170,14 @@ describe('the files beside a vocabulary', () => {
   });
 
   test.each([
-    ['added_tokens.json', { '[PAD]': 599 }, 'the added token "[PAD]" claims id 599, but "'],
-    ['added_tokens.json', { '[PAD]': 700 }, 'claims id 700, but the vocabulary ends at 600'],
-    ['added_tokens.json', { '<s>': 600 }, 'the added token "<s>" claims id 600, but it stands at 1'],
-    ['added_tokens.json', { '[A]': 600, '[B]': 600 }, 'the added token "[B]" claims id 600, but "[A]" stands there'],
+    ['added_tokens.json', { '[PAD]': 599 }, 'the added token "[PAD]" claims the id 599, but that is the id of'],
+    ['added_tokens.json', { '[PAD]': 700 }, 'claims the id 700, but the vocabulary ends at 600'],
+    ['added_tokens.json', { '<s>': 600 }, 'the added token "<s>" claims the id 600, but its id is 1'],
+    [
+      'added_tokens.json',
+      { '[A]': 600, '[B]': 600 },
+      'the added token "[B]" claims the id 600, but that is the id of "[A]"',
+    ],
     ['added_tokens.json', { '[PAD]': -1 }, 'token "[PAD]" has the id -1'],
     ['added_tokens.json', { '[PAD]': '600' }, 'token "[PAD]" has the id "600"'],
     ['added_tokens.json', [], 'the file should be a JSON object'],

@@ -96,7 +96,7 @@ describe('what an earlier process left', () => {
     await download(fileOf(), means);
     await expectWhole();
     expect(server.downloads).toEqual(['a.pth from bytes=10000-', 'a.pth from the start']);
-    expect(means.observer.notes[0]).toMatch(/cannot go on at the place where the file ends here \(status 416\)/);
+    expect(means.observer.notes[0]).toMatch(/cannot continue the partial file \(status 416\)/);
   });
 
   test('is thrown away where the server goes on at another place', async () => {
@@ -127,7 +127,7 @@ describe('a connection that breaks off', () => {
     await expectWhole();
     expect(server.downloads).toHaveLength(4);
     expect(means.observer.notes).toHaveLength(3);
-    expect(means.observer.notes[0]).toMatch(/breaks off/);
+    expect(means.observer.notes[0]).toMatch(/the connection to .* failed/);
   });
 
   test('at any byte, however often, still gives the file', async () => {
@@ -152,7 +152,7 @@ describe('a connection that breaks off', () => {
     const failing = download(fileOf(), makeMeans());
     await expect(failing).rejects.toMatchObject({
       fault: 'connection',
-      message: expect.stringMatching(/attempt 6\. Try again later: what was fetched is kept/),
+      message: expect.stringMatching(/attempt 6\. Try again later\. Downloaded data is kept/),
     });
     const { length } = await readFile(join(folder, 'a.incomplete'));
     expect(length).toBeGreaterThan(0);
@@ -244,14 +244,16 @@ test.skipIf(!existsSync('/dev/full'))('a disk that fills up is told with what is
   await symlink('/dev/full', join(folder, 'a.incomplete'));
   const failing = download(fileOf(), makeMeans({ free: 1234 }));
   await expect(failing).rejects.toMatchObject({ fault: 'disk-full' });
-  await expect(failing).rejects.toThrow(/has not enough room \(50,000 bytes more are needed, 1,234 bytes are free\)/);
+  await expect(failing).rejects.toThrow(
+    /there is not enough space on the disk of .* \(50,000 bytes more are needed, 1,234 bytes are free\)/,
+  );
 });
 
 test('a folder that is not there is told as such', async () => {
   const failing = download(fileOf({ partial: join(folder, 'no', 'a.incomplete') }), makeMeans());
   await expect(failing).rejects.toMatchObject({
     fault: 'disk',
-    message: expect.stringMatching(/cannot be kept in .*ENOENT/),
+    message: expect.stringMatching(/cannot be stored in .*ENOENT/),
   });
 });
 

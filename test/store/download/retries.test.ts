@@ -39,7 +39,7 @@ describe('a failure that may pass', () => {
     await expect(failing).rejects.toThrow(DownloadError);
     await expect(failing).rejects.toMatchObject({
       fault: 'server-error',
-      message: expect.stringMatching(/attempt 6\. .*goes on from there/),
+      message: expect.stringMatching(/attempt 6\. .*continues from there/),
     });
     expect(pauses).toHaveLength(5);
   });

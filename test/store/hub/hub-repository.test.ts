@@ -142,7 +142,7 @@ describe('fetched files', () => {
     const repository = await open();
     server.trouble(/resolve/, { headers: { 'x-linked-etag': `"${'0'.repeat(64)}"` } });
     await expect(repository.fetch(['model.safetensors'])).rejects.toThrow(
-      /listed it with checksum .* but sends one with 0000/,
+      /lists it with the checksum .* but sends a file with the checksum 0000/,
     );
   });
 
@@ -184,25 +184,25 @@ describe('a refusal says what to do', () => {
       'for a repository that is not there or not open',
       'org/other',
       undefined,
-      /refuses access \(401\)\. It does not exist, or is not open to all: open http.*org\/other, .*set HF_TOKEN/,
+      /refuses access \(401\)\. It does not exist, or it is not public\. Open http.*org\/other, .*set HF_TOKEN/,
     ],
     [
       'for a repository that is not there, with a token',
       'org/other',
       'hf_right',
-      /has no such file \(404\)\. Look for the repository/,
+      /has no such file \(404\)\. Check the repository/,
     ],
     [
       'for terms that were not accepted',
       NAME,
       undefined,
-      /refuses access \(401\)\. Its terms must be accepted first: open .*set HF_TOKEN/,
+      /refuses access \(401\)\. Its terms must be accepted first\. Open .*set HF_TOKEN/,
     ],
     [
       'for a token without the right',
       NAME,
       'hf_wrong',
-      /refuses access \(403\)\. The access token of HF_TOKEN may not read it\./,
+      /refuses access \(403\)\. The access token in HF_TOKEN has no right to read it\./,
     ],
   ])('%s', async (_, name, token, message) => {
     server.gated.add(NAME);
@@ -214,14 +214,14 @@ describe('a refusal says what to do', () => {
   });
 
   test('for a revision that is not there', async () => {
-    await expect(open('v9')).rejects.toThrow(/It has no revision "v9"; http.*lists what there is/);
+    await expect(open('v9')).rejects.toThrow(/It has no revision "v9"; http.*lists the revisions/);
   });
 
   test('for what is no hub', async () => {
     server.trouble(/revision/, { status: 200, body: '<html>' });
     await expect(open()).rejects.toMatchObject({
       fault: 'bad-answer',
-      message: expect.stringMatching(/Is HF_ENDPOINT a hub/),
+      message: expect.stringMatching(/Check HF_ENDPOINT/),
     });
   });
 });
@@ -256,12 +256,12 @@ describe('offline', () => {
 
   test('what is missing is named', async () => {
     await expect(open('main', makeMeans(), { offline: true })).rejects.toThrow(
-      /the cache does not know its revision "main" .*HF_HUB_OFFLINE=0/,
+      /the cache does not contain the revision "main" .*HF_HUB_OFFLINE=0/,
     );
     await (await open()).fetch(['config.json']);
     const repository = await open('main', makeMeans(), { offline: true });
     await expect(repository.fetch(['config.json', 'model.safetensors'])).rejects.toThrow(
-      /the cache holds no model\.safetensors of it/,
+      /the cache does not contain model\.safetensors /,
     );
   });
 });
