@@ -133,14 +133,16 @@ test('an abort ends it with its reason', async () => {
   await expect(recordsOf(runOf(model, [0, 1], { signal: controller.signal }))).rejects.toThrow('enough');
 });
 
+/** The file called 1 is damaged, and decoded all the same. */
+const secondDamaged: PixelSource = async (path, image, limits, signal) => {
+  if (path === '1') limits.warn('damaged');
+  return numberedPixels(path, image, limits, signal);
+};
+
 test('what is wrong with an image that was matched all the same stands in its records', async () => {
-  const pixels: PixelSource = async (path, image, limits, signal) => {
-    if (path === '1') limits.warn('damaged');
-    return numberedPixels(path, image, limits, signal);
-  };
   const model = new FakeMatchingModel(2, () => ({ itc: 0.5, itmLogit: 0, itm: 0.5 }));
   const outcomes = [];
-  for await (const outcome of matchImages(runOf(model, [0, 1], { pixels }))) outcomes.push(outcome);
+  for await (const outcome of matchImages(runOf(model, [0, 1], { pixels: secondDamaged }))) outcomes.push(outcome);
   const warnings = outcomes.map(({ records }) => records.map((record) => 'warnings' in record && record.warnings));
   expect(warnings).toEqual([TEXTS.map(() => false), TEXTS.map(() => ['damaged'])]);
 });

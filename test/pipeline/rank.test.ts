@@ -170,13 +170,15 @@ test('an abort in either pass ends it with its reason', async () => {
   }
 });
 
+/** The file called 1 is damaged, and decoded all the same. */
+const secondDamaged: PixelSource = async (path, image, limits, signal) => {
+  if (path === '1') limits.warn('damaged');
+  return numberedPixels(path, image, limits, signal);
+};
+
 test('what is wrong with an image that was compared all the same stands beside its rank', async () => {
-  const pixels: PixelSource = async (path, image, limits, signal) => {
-    if (path === '1') limits.warn('damaged');
-    return numberedPixels(path, image, limits, signal);
-  };
   const model = new FakeMatchingModel(2, (image) => ({ itc: image / 10, itmLogit: 0, itm: 0.5 }));
-  const records = await recordsOf(runOf(model, [0, 1], { pixels }), 2);
+  const records = await recordsOf(runOf(model, [0, 1], { pixels: secondDamaged }), 2);
   expect(records.map((record) => [record.image, 'warnings' in record ? record.warnings : undefined])).toEqual([
     ['1', ['damaged']],
     ['0', undefined],

@@ -54,12 +54,14 @@ test('each image gets its caption, in the order of the files', async () => {
   ]);
 });
 
+/** The file called 1 is damaged, and decoded all the same. */
+const secondDamaged: PixelSource = async (path, _image, limits) => {
+  if (path === '1') limits.warn('damaged');
+  return new Float32Array([Number(path), 0, 0]);
+};
+
 test('what is wrong with an image that was decoded all the same stands in its records', async () => {
-  const pixels: PixelSource = async (path, _image, limits) => {
-    if (path === '1') limits.warn('damaged');
-    return new Float32Array([Number(path), 0, 0]);
-  };
-  expect(await recordsOf(runOf(captionByNumber, { pixels }))).toEqual([
+  expect(await recordsOf(runOf(captionByNumber, { pixels: secondDamaged }))).toEqual([
     { schema: 1, image: '0', caption: 'image 0' },
     { schema: 1, image: '1', caption: 'image 1', warnings: ['damaged'] },
     { schema: 1, image: '2', caption: 'image 2' },

@@ -35,14 +35,14 @@ export const IDENTITY: readonly number[] = [1, 0, 0, 0, 1, 0, 0, 0, 1];
  */
 export function readMatrixProfile(profile: Uint8Array): MatrixProfile | undefined {
   // Pictures of one folder mostly have the same one, and its tables take longer to fill than a small picture to convert.
-  if (recent !== undefined && Buffer.compare(recent.profile, profile) === 0) return recent.read;
-  recent = { profile: Uint8Array.from(profile), read: read(profile) };
-  return recent.read;
+  if (recent !== undefined && Buffer.compare(recent.profile, profile) === 0) return recent.result;
+  recent = { profile: Uint8Array.from(profile), result: parse(profile) };
+  return recent.result;
 }
 
-let recent: { profile: Uint8Array; read: MatrixProfile | undefined } | undefined;
+let recent: { profile: Uint8Array; result: MatrixProfile | undefined } | undefined;
 
-function read(profile: Uint8Array): MatrixProfile | undefined {
+function parse(profile: Uint8Array): MatrixProfile | undefined {
   const view = viewOf(profile);
   if (view === undefined || connectionSpace(view) !== 'XYZ ' || findTag(view, 'A2B0') !== undefined) return undefined;
   if (dataColourSpace(view) === 'GRAY') {

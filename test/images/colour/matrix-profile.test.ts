@@ -7,6 +7,24 @@ function converted(levels: readonly number[], profile: MatrixProfile | undefined
   return [...matrixToSrgb(Uint8Array.from(levels), 1, levels.length, profile)];
 }
 
+const fixed = (value: number): number[] => {
+  const number = Math.round(value * 65_536);
+  return [24, 16, 8, 0].map((shift) => (number >> shift) & 255);
+};
+const tag = (type: string, ...bytes: number[]): number[] => [...Buffer.from(type), 0, 0, 0, 0, ...bytes];
+
+/** A grey profile with the given curve. */
+function grey(curve: readonly number[]): Uint8Array {
+  const bytes = Buffer.alloc(144 + curve.length);
+  bytes.write('GRAYXYZ ', 16, 'latin1');
+  bytes.writeUInt32BE(1, 128);
+  bytes.write('kTRC', 132, 'latin1');
+  bytes.writeUInt32BE(144, 136);
+  bytes.writeUInt32BE(curve.length, 140);
+  bytes.set(curve, 144);
+  return bytes;
+}
+
 describe('colours by code points', () => {
   test('those of sRGB and of television need no conversion, and neither do those that are not stated', () => {
     for (const transfer of [1, 2, 6, 13, 14, 15]) {
@@ -44,24 +62,6 @@ describe('colours by code points', () => {
 });
 
 describe('a profile of curves and a matrix', () => {
-  const fixed = (value: number): number[] => {
-    const number = Math.round(value * 65_536);
-    return [24, 16, 8, 0].map((shift) => (number >> shift) & 255);
-  };
-  const tag = (type: string, ...bytes: number[]): number[] => [...Buffer.from(type), 0, 0, 0, 0, ...bytes];
-
-  /** A grey profile with the given curve. */
-  function grey(curve: readonly number[]): Uint8Array {
-    const bytes = Buffer.alloc(144 + curve.length);
-    bytes.write('GRAYXYZ ', 16, 'latin1');
-    bytes.writeUInt32BE(1, 128);
-    bytes.write('kTRC', 132, 'latin1');
-    bytes.writeUInt32BE(144, 136);
-    bytes.writeUInt32BE(curve.length, 140);
-    bytes.set(curve, 144);
-    return bytes;
-  }
-
   test.each([
     ['no curve at all', tag('curv', 0, 0, 0, 0), 55, 128],
     ['a power', tag('curv', 0, 0, 0, 1, 2, 0x33), 128, 128],

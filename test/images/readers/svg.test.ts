@@ -29,6 +29,14 @@ async function drawn(bytes: string | Uint8Array, given: DecodeLimits = limits, s
   return (await openImage(await fileOf(bytes), given)).decode(side);
 }
 
+const bomb = async (): Promise<string> => {
+  // 50,000 x 50,000 pixels in 74 bytes.
+  const png = await readFile(fixture('bad_bomb.png'));
+  return `data:image/png;base64,${png.toString('base64')}`;
+};
+const within = (href: string): string =>
+  SMALL.replace('</svg>', `<image width="1" height="1" xlink:href="${href}"/></svg>`);
+
 describe('an SVG is read', () => {
   const utf16 = Buffer.from(`\uFEFF<?xml version="1.0" encoding="UTF-16"?>${SMALL}`, 'utf16le');
   const comment = `<!-- ${'made by hand. '.repeat(2000)}-->`;
@@ -99,14 +107,6 @@ describe('a drawing is drawn at the size that the model wants', () => {
 });
 
 describe('pictures inside a drawing', () => {
-  const bomb = async (): Promise<string> => {
-    // 50,000 x 50,000 pixels in 74 bytes.
-    const png = await readFile(fixture('bad_bomb.png'));
-    return `data:image/png;base64,${png.toString('base64')}`;
-  };
-  const within = (href: string): string =>
-    SMALL.replace('</svg>', `<image width="1" height="1" xlink:href="${href}"/></svg>`);
-
   test('count for --max-pixels', async () => {
     await expect(drawn(within(await bomb()))).rejects.toMatchObject({
       code: 'image-too-large',
