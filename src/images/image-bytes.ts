@@ -7,8 +7,6 @@
 import { constants, type Stats } from 'node:fs';
 import { lstat, open, readlink, stat, type FileHandle } from 'node:fs/promises';
 import { ImageError, systemErrorCode } from '../errors.ts';
-import { detectFormat } from './container.ts';
-import { endingOf, unreadKindByEnding } from './discovery/endings.ts';
 import { NEVER_WAIT } from './discovery/file-system.ts';
 import { isAddress } from './discovery/named-path.ts';
 import { formatCount } from './format-count.ts';
@@ -21,7 +19,7 @@ const MAX_FILE_BYTES = 2 ** 31 - 1;
  * Reads the whole file.
  *
  * @param path as the system has it (see `systemPath`)
- * @throws ImageError when it is missing, closed to us, empty, too large, no regular file, or of a kind that is not read.
+ * @throws ImageError when it is missing, closed to us, empty, too large, or no regular file.
  */
 export async function readImageBytes(path: string | Buffer, signal?: AbortSignal): Promise<Buffer> {
   let handle: FileHandle | undefined;
@@ -34,7 +32,6 @@ export async function readImageBytes(path: string | Buffer, signal?: AbortSignal
     refuseUnreadable(await handle.stat());
     const bytes = await handle.readFile({ signal });
     if (bytes.length === 0) throw new ImageError('empty-file', 'the file is empty (0 bytes).');
-    refuseUnreadKind(path, bytes);
     return bytes;
   } catch (error) {
     throw signal?.aborted === true ? signal.reason : await asImageError(path, error);
@@ -66,22 +63,6 @@ function refuseUnreadable(stats: Stats): void {
 function kindOf(stats: Stats): string {
   if (stats.isFIFO()) return 'a pipe';
   return stats.isSocket() ? 'a socket' : 'a device';
-}
-
-/**
- * Names the kind of a file that is not read and that its content does not give away: a camera's raw file is a TIFF on the outside, with a
- * small preview for its first page. What has such an ending and is a JPEG all the same is read.
- */
-function refuseUnreadKind(path: string | Buffer, bytes: Uint8Array): void {
-  const name = path.toString();
-  const kind = unreadKindByEnding(name);
-  if (kind === undefined) return;
-  const format = detectFormat(bytes);
-  if (format?.readable === true && !(kind === 'camera raw' && format.name === 'TIFF')) return;
-  throw new ImageError(
-    'unsupported-format',
-    `${kind} files (${endingOf(name)}) cannot be read. Export the image as a JPEG or PNG file.`,
-  );
 }
 
 async function asImageError(path: string | Buffer, cause: unknown): Promise<unknown> {

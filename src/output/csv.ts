@@ -41,7 +41,7 @@ export function csv({ kind, details, scores = false }: CsvColumns): RecordFormat
     'image',
     ...COLUMNS[kind],
     'error',
-    ...(details ? DETAIL_COLUMNS[kind] : []),
+    ...(details ? [...DETAIL_COLUMNS[kind], 'warnings'] : []),
     ...(scores ? ['scores'] : []),
   ];
   return {
@@ -60,12 +60,14 @@ function cellsOf(record: OutputRecord): Readonly<Record<string, string | number>
     const { error, ...rest } = record;
     return { ...rest, error: `${error.code}: ${error.message}` };
   }
-  const values: [string, string | number | readonly number[] | readonly RecordedChoice[]][] = Object.entries(record);
+  const values: [string, string | number | List][] = Object.entries(record);
   return Object.fromEntries(values.map(([key, value]) => [key, typeof value === 'object' ? listCell(value) : value]));
 }
 
-function listCell(list: readonly number[] | readonly RecordedChoice[]): string {
-  return list.every((item) => typeof item === 'number') ? list.join(' ') : JSON.stringify(list);
+type List = readonly (number | string)[] | readonly RecordedChoice[];
+
+function listCell(list: List): string {
+  return list.every((item) => typeof item !== 'object') ? list.join(' ') : JSON.stringify(list);
 }
 
 function row(cells: readonly (string | number)[]): string {

@@ -22,13 +22,17 @@ export type RecordDetails = {
   seconds: number;
 };
 
+/** What is wrong with an image that was answered all the same: `damaged`, where data inside a JPEG is. */
+export type RecordedWarnings = { warnings?: readonly string[] };
+
 export type CaptionRecord = {
   schema: 1;
   image: string;
   /** What the model was told to do; only where it was told so in several ways. */
   instruction?: string;
   caption: string;
-} & Partial<RecordDetails>;
+} & RecordedWarnings &
+  Partial<RecordDetails>;
 
 export type AnswerRecord = {
   schema: 1;
@@ -37,7 +41,8 @@ export type AnswerRecord = {
   answer: string;
   /** Of every choice, in the order given; asked for with `--scores`. */
   scores?: readonly RecordedChoice[];
-} & Partial<RecordDetails>;
+} & RecordedWarnings &
+  Partial<RecordDetails>;
 
 /** What the model holds of one of the answers that it was to choose from (docs/choices.md). */
 export type RecordedChoice = {
@@ -63,7 +68,8 @@ export type MatchRecord = {
   itm: number;
   /** Cosine of the text's feature and the nearest of the image's. */
   itc: number;
-} & MatchDetails;
+} & RecordedWarnings &
+  MatchDetails;
 
 /** Extra facts of `--details`; `score` is what the best are ordered by. */
 export type MatchDetails = Partial<Pick<RecordDetails, 'model' | 'score' | 'seconds'>>;

@@ -4,14 +4,18 @@
  */
 import { performance } from 'node:perf_hooks';
 import { systemPath, type ImageFile } from '../images/image-file.ts';
+import type { ImageWarning } from '../images/rgb-image.ts';
 import type { ImageDeclaration } from '../pack/model-declaration.ts';
 import { Slots } from './slots.ts';
+
+/** What one image may have, and may take. */
+export type DecodingLimits = { maxPixels: number; decodeSeconds: number };
 
 /** Reads one image file, named as records name it, and makes it the model's input. @throws ImageError */
 export type PixelSource = (
   path: string,
   image: ImageDeclaration,
-  limits: { maxPixels: number },
+  limits: DecodingLimits & { warn: (warning: ImageWarning) => void },
   signal: AbortSignal,
 ) => Promise<Float32Array>;
 
@@ -24,6 +28,8 @@ export const decodeFile: PixelSource = async (path, image, limits, signal) => {
 /** An image that the model has a place for. Who takes it gives the place back, whatever happens. */
 export type DecodedImage = {
   pixelValues: Float32Array;
+  /** What is wrong with it all the same. */
+  warnings: readonly ImageWarning[];
   /** When its file began to be read, in ms. */
   started: number;
   giveModelSlot: () => void;
@@ -32,7 +38,7 @@ export type DecodedImage = {
 /** @param slots the places in the model, once it is loaded; what keeps it from loading is thrown for each image */
 export function boundedDecoder(
   source: { pixels: PixelSource; image: ImageDeclaration },
-  settings: { decoders: number; maxPixels: number },
+  settings: DecodingLimits & { decoders: number },
   slots: Promise<Slots>,
 ): (file: ImageFile, signal: AbortSignal) => Promise<DecodedImage> {
   const decoders = new Slots(settings.decoders);
@@ -43,9 +49,11 @@ export function boundedDecoder(
     try {
       signal.throwIfAborted();
       const started = performance.now();
-      const { maxPixels } = settings;
-      const pixelValues = await source.pixels(file.path, source.image, { maxPixels }, signal);
-      return { pixelValues, started, giveModelSlot: await (await slots).take() };
+      const { maxPixels, decodeSeconds } = settings;
+      const warnings: ImageWarning[] = [];
+      const limits = { maxPixels, decodeSeconds, warn: (warning: ImageWarning) => void warnings.push(warning) };
+      const pixelValues = await source.pixels(file.path, source.image, limits, signal);
+      return { pixelValues, warnings, started, giveModelSlot: await (await slots).take() };
     } finally {
       giveDecoder();
     }

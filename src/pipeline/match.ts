@@ -7,9 +7,9 @@ import type { ImageFile } from '../images/image-file.ts';
 import type { FailedRecord, MatchDetails, MatchRecord } from '../output/record.ts';
 import type { ImageDeclaration } from '../pack/model-declaration.ts';
 import { required } from '../required.ts';
-import { boundedDecoder, type PixelSource } from './bounded-decoder.ts';
+import { boundedDecoder, type DecodedImage, type PixelSource } from './bounded-decoder.ts';
 import { orderedMap } from './ordered-map.ts';
-import { imageFailure, modelName, roundedSeconds } from './records.ts';
+import { imageFailure, modelName, noted, roundedSeconds } from './records.ts';
 import { REORDER_WINDOW, type ImageOutcome } from './run.ts';
 import { Slots } from './slots.ts';
 
@@ -18,6 +18,8 @@ export type MatchSettings = {
   texts: readonly string[];
   details: boolean;
   maxPixels: number;
+  /** Computing time that decoding one image may take. */
+  decodeSeconds: number;
   /** Images decoded at one time. */
   decoders: number;
 };
@@ -36,7 +38,7 @@ export type MatchRun = {
 export type InModel = <Result>(
   file: ImageFile,
   signal: AbortSignal,
-  ask: (model: MatchingModel, pixelValues: Float32Array, started: number) => Promise<Result>,
+  ask: (model: MatchingModel, image: DecodedImage) => Promise<Result>,
 ) => Promise<Result>;
 
 /**
@@ -53,13 +55,14 @@ export async function* matchImages(run: MatchRun): AsyncGenerator<ImageOutcome, 
 
   async function matchImage([index, file]: [number, ImageFile], signal: AbortSignal): Promise<ImageOutcome> {
     try {
-      const records = await inModel(file, signal, async (model, pixelValues, started) => {
+      const records = await inModel(file, signal, async (model, { pixelValues, started, warnings }) => {
         const scores = await model.match(index, pixelValues);
         const seconds = roundedSeconds((performance.now() - started) / 1000);
         const facts = details ? { model: modelName(model.pack), seconds } : undefined;
-        return scores.map((score, text) =>
-          matchRecord(file.path, required(texts[text], 'the text of a score'), score, facts),
-        );
+        return scores.map((score, text) => ({
+          ...matchRecord(file.path, required(texts[text], 'the text of a score'), score, facts),
+          ...noted(warnings),
+        }));
       });
       return { file, records, errors: [] };
     } catch (error) {
@@ -84,12 +87,12 @@ export function imagesInModel(run: MatchRun): InModel {
   const slots = run.model.then((model) => new Slots(model.imagesInFlight));
   const decode = boundedDecoder(run, run.settings, slots);
   return async (file, signal, ask) => {
-    const { pixelValues, started, giveModelSlot } = await decode(file, signal);
+    const image = await decode(file, signal);
     try {
       signal.throwIfAborted();
-      return await ask(await run.model, pixelValues, started);
+      return await ask(await run.model, image);
     } finally {
-      giveModelSlot();
+      image.giveModelSlot();
     }
   };
 }

@@ -8,12 +8,13 @@
 import type { MatchScores } from '../engine/matching/model.ts';
 import type { ImageError } from '../errors.ts';
 import type { ImageFile } from '../images/image-file.ts';
+import type { ImageWarning } from '../images/rgb-image.ts';
 import type { OutputRecord } from '../output/record.ts';
 import { required } from '../required.ts';
 import { Candidates } from './candidates.ts';
 import { imagesInModel, matchRecord, shownScore, type MatchRun } from './match.ts';
 import { orderedMap } from './ordered-map.ts';
-import { failedRecord, imageFailure, modelName } from './records.ts';
+import { failedRecord, imageFailure, modelName, noted } from './records.ts';
 import { REORDER_WINDOW, type ImageOutcome } from './run.ts';
 
 /** Images per text that are looked at again, at least (LAVIS' `k_test`). */
@@ -37,10 +38,13 @@ export async function* rankImages(run: MatchRun, top: number): AsyncGenerator<Im
   const candidates = new Candidates(texts.length, Math.max(top, CANDIDATES));
   /** Images whose embeddings the model keeps. */
   const kept = new Set<number>();
+  /** What is wrong with images that were compared all the same. */
+  const warned = new Map<number, readonly ImageWarning[]>();
 
   async function compare([index, file]: [number, ImageFile], aborted: AbortSignal): Promise<ImageOutcome> {
     try {
-      await inModel(file, aborted, async (model, pixelValues) => {
+      await inModel(file, aborted, async (model, { pixelValues, warnings }) => {
+        if (warnings.length > 0) warned.set(index, warnings);
         const comparison = await model.compare(index, pixelValues);
         if (comparison.kept) kept.add(index);
         const left = candidates.add(index, comparison.similarities).filter((image) => kept.delete(image));
@@ -62,7 +66,7 @@ export async function* rankImages(run: MatchRun, top: number): AsyncGenerator<Im
     try {
       const scores = kept.has(image)
         ? await (await run.model).rescore(image, wanted, undefined)
-        : await inModel(file, aborted, async (model, pixelValues) => model.rescore(image, wanted, pixelValues));
+        : await inModel(file, aborted, async (model, { pixelValues }) => model.rescore(image, wanted, pixelValues));
       chosen.forEach(({ text, similarity }, index) => {
         const score = required(scores[index], 'the scores of a text');
         required(best[text], 'the best images of a text').push({ image, itc: similarity, ...score });
@@ -84,7 +88,9 @@ export async function* rankImages(run: MatchRun, top: number): AsyncGenerator<Im
       .map((scores, index) => {
         const facts = details ? { model: modelName(pack), score: shownScore(rankingScore(scores)) } : undefined;
         const { path } = required(files[scores.image], 'the file of a candidate');
-        return matchRecord(path, required(texts[text], 'the text of a ranking'), scores, facts, index + 1);
+        const record = matchRecord(path, required(texts[text], 'the text of a ranking'), scores, facts, index + 1);
+        // Most images have no warning.
+        return { ...record, ...noted(warned.get(scores.image) ?? []) };
       });
     yield { later: true, file: undefined, records, errors: [] };
   }

@@ -1,6 +1,7 @@
 /** What a model said about an image, as the records a user gets. */
 import type { Answer, Model, TokenizedPrompt } from '../engine/model.ts';
 import { ImageError, MinigptError } from '../errors.ts';
+import type { ImageWarning } from '../images/rgb-image.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 import type { FailedRecord, OutputRecord, RecordDetails } from '../output/record.ts';
 import { trimDescription } from '../prompt/trim-description.ts';
@@ -40,6 +41,11 @@ function askedOf(task: Task): Asked[] {
   const { detail } = task;
   if (detail === undefined || detail.instructions.length < 2) return [{}];
   return detail.instructions.map((instruction) => ({ instruction }));
+}
+
+/** What is told of an image beside its answers; nothing where nothing is wrong. */
+export function noted(warnings: readonly ImageWarning[]): { warnings?: readonly ImageWarning[] } {
+  return warnings.length === 0 ? {} : { warnings };
 }
 
 /** The record of one answer; `details` and the scores of choices only where the user asked for them. */

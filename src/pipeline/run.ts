@@ -13,7 +13,16 @@ import type { OutputRecord } from '../output/record.ts';
 import type { ImageDeclaration } from '../pack/model-declaration.ts';
 import { boundedDecoder, type DecodedImage, type PixelSource } from './bounded-decoder.ts';
 import { orderedMap } from './ordered-map.ts';
-import { answeredRecord, detailsOf, failedRecord, failedRecords, imageFailure, requestsOf, textOf } from './records.ts';
+import {
+  answeredRecord,
+  detailsOf,
+  failedRecord,
+  failedRecords,
+  imageFailure,
+  noted,
+  requestsOf,
+  textOf,
+} from './records.ts';
 import type { Settings } from './settings.ts';
 import { Slots } from './slots.ts';
 
@@ -86,7 +95,8 @@ export async function* answerImages(run: Run): AsyncGenerator<ImageOutcome, void
       }
       const facts = details ? detailsOf(model, prompt, result, seconds) : undefined;
       const text = textOf(settings.task, result);
-      return answeredRecord(file.path, asked, text, facts, scores ? result.scores : undefined);
+      const record = answeredRecord(file.path, asked, text, facts, scores ? result.scores : undefined);
+      return { ...record, ...noted(image.warnings) };
     });
     return { file, records, errors };
   }

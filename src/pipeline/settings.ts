@@ -42,6 +42,8 @@ export type Settings = {
   decoding: Omit<AnswerOptions, 'score'>;
   /** Images with more pixels are refused before they are decoded. */
   maxPixels: number;
+  /** Computing time that decoding one image may take. */
+  decodeSeconds: number;
   /** Whether records carry `RecordDetails`. */
   details: boolean;
   /** Whether records carry the scores of all choices. */

@@ -17,7 +17,7 @@ const golden = JSON.parse(readFileSync(join(FOLDER, 'golden.json'), 'utf8')) as 
 };
 
 /** Files of a format that minigpt reads. */
-export const READABLE = Object.keys(golden.files).filter((name) => name !== 'bmp.bmp');
+export const READABLE = Object.keys(golden.files);
 
 /** Files whose ICC profile is another colour space than sRGB; their reference is `golden_srgb.safetensors`. */
 export const PROFILED = ['icc_p3.png', 'icc_adobergb.jpg', 'tiff_lzw.tif', 'avif.avif'];

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { symlink, writeFile } from 'node:fs/promises';
+import { symlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -85,31 +85,5 @@ describe('a path that leads nowhere is explained', () => {
     const missing = await failure(path);
     expect(missing.code).toBe('file-not-found');
     expect(missing.message).toMatch(message);
-  });
-});
-
-describe('the kind of a file that is not read is named by its ending', () => {
-  const TIFF = Buffer.from('II*\0\x08\0\0\0');
-
-  test('where its content is that of another kind, or says nothing', async () => {
-    for (const [name, bytes] of [
-      ['a.NEF', TIFF],
-      ['b.dng', Buffer.from('nothing known')],
-    ] as const) {
-      await writeFile(join(folder, name), bytes);
-      const ending = name.slice(1).toLowerCase();
-      expect(await failure(join(folder, name))).toEqual({
-        code: 'unsupported-format',
-        message: `camera raw files (${ending}) cannot be read. Export the image as a JPEG or PNG file.`,
-      });
-    }
-  });
-
-  test('but an image that is read is read under any ending', async () => {
-    const jpeg = Buffer.from('\xFF\xD8\xFF\xE0', 'latin1');
-    await writeFile(join(folder, 'a.cr2'), jpeg);
-    await writeFile(join(folder, 'b.psd'), TIFF);
-    expect(await readImageBytes(join(folder, 'a.cr2'))).toEqual(jpeg);
-    expect(await readImageBytes(join(folder, 'b.psd'))).toEqual(TIFF);
   });
 });

@@ -30,17 +30,19 @@ describe('columns', () => {
   test('match, and with ranks', () => {
     const match = { schema: 1, image: 'a.jpg', text: 'a dog', itm: 0.97, itc: -0.5 } as const;
     const format = csv({ kind: 'match', details: true });
-    expect(format.header).toBe('image,text,itm,itc,error,model,seconds\r\n');
-    expect(format.encode({ ...match, model: 'm@0', seconds: 0.5 })).toBe('a.jpg,a dog,0.97,-0.5,,m@0,0.5\r\n');
-    expect(format.encode({ ...failed, text: 'a dog' })).toBe('b.jpg,a dog,,,empty-file: the file is empty.,,\r\n');
+    expect(format.header).toBe('image,text,itm,itc,error,model,seconds,warnings\r\n');
+    expect(format.encode({ ...match, model: 'm@0', seconds: 0.5 })).toBe('a.jpg,a dog,0.97,-0.5,,m@0,0.5,\r\n');
+    expect(format.encode({ ...failed, text: 'a dog' })).toBe('b.jpg,a dog,,,empty-file: the file is empty.,,,\r\n');
     const ranked = csv({ kind: 'rank', details: true });
-    expect(ranked.header).toBe('image,text,rank,itm,itc,error,model,score\r\n');
-    expect(ranked.encode({ ...match, rank: 1, score: 3 })).toBe('a.jpg,a dog,1,0.97,-0.5,,,3\r\n');
+    expect(ranked.header).toBe('image,text,rank,itm,itc,error,model,score,warnings\r\n');
+    expect(ranked.encode({ ...match, rank: 1, score: 3 })).toBe('a.jpg,a dog,1,0.97,-0.5,,,3,\r\n');
   });
 
   test('details follow on the right', () => {
     const format = csv({ kind: 'caption', details: true });
-    expect(format.header).toBe('image,caption,error,model,prompt,tokenIds,finishReason,score,seconds,beamScore\r\n');
+    expect(format.header).toBe(
+      'image,caption,error,model,prompt,tokenIds,finishReason,score,seconds,beamScore,warnings\r\n',
+    );
     const details = {
       model: 'nano@0123456789ab',
       prompt: '<image>',
@@ -50,12 +52,14 @@ describe('columns', () => {
       seconds: 0.25,
     };
     expect(format.encode({ schema: 1, image: 'a.jpg', caption: 'a dog', ...details })).toBe(
-      'a.jpg,a dog,,nano@0123456789ab,<image>,5 6 2,stop,-1.5,0.25,\r\n',
+      'a.jpg,a dog,,nano@0123456789ab,<image>,5 6 2,stop,-1.5,0.25,,\r\n',
     );
     expect(format.encode({ schema: 1, image: 'a.jpg', caption: 'a dog', ...details, beamScore: -0.5 })).toBe(
-      'a.jpg,a dog,,nano@0123456789ab,<image>,5 6 2,stop,-1.5,0.25,-0.5\r\n',
+      'a.jpg,a dog,,nano@0123456789ab,<image>,5 6 2,stop,-1.5,0.25,-0.5,\r\n',
     );
-    expect(format.encode(failed)).toBe('b.jpg,,empty-file: the file is empty.,,,,,,,\r\n');
+    const damaged = { schema: 1, image: 'a.jpg', caption: 'a dog', ...details, warnings: ['damaged'] } as const;
+    expect(format.encode(damaged)).toBe('a.jpg,a dog,,nano@0123456789ab,<image>,5 6 2,stop,-1.5,0.25,,damaged\r\n');
+    expect(format.encode(failed)).toBe('b.jpg,,empty-file: the file is empty.,,,,,,,,\r\n');
   });
 });
 
@@ -69,7 +73,7 @@ test('the scores of choices are one cell of JSON, behind the details', () => {
   expect(JSON.parse(row?.scores ?? '')).toEqual(scores);
   expect(format.encode({ ...failed, question: 'Who?' })).toBe('b.jpg,Who?,,empty-file: the file is empty.,\r\n');
   expect(csv({ kind: 'ask', details: true, scores: true }).header).toBe(
-    'image,question,answer,error,model,prompt,tokenIds,finishReason,score,seconds,beamScore,scores\r\n',
+    'image,question,answer,error,model,prompt,tokenIds,finishReason,score,seconds,beamScore,warnings,scores\r\n',
   );
 });
 

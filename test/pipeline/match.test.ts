@@ -25,7 +25,7 @@ function runOf(model: FakeMatchingModel | Promise<never>, images: readonly numbe
     files: images.map((image) => ({ path: String(image) })),
     image: IMAGE,
     model: Promise.resolve(model),
-    settings: { texts: TEXTS, details: false, maxPixels: 1000, decoders: 2 },
+    settings: { texts: TEXTS, details: false, maxPixels: 1000, decodeSeconds: 20, decoders: 2 },
     pixels: numberedPixels,
     signal: new AbortController().signal,
     ...changes,
@@ -131,4 +131,18 @@ test('an abort ends it with its reason', async () => {
     return byNumbers(image, text);
   });
   await expect(recordsOf(runOf(model, [0, 1], { signal: controller.signal }))).rejects.toThrow('enough');
+});
+
+/** The file called 1 is damaged, and decoded all the same. */
+const secondDamaged: PixelSource = async (path, image, limits, signal) => {
+  if (path === '1') limits.warn('damaged');
+  return numberedPixels(path, image, limits, signal);
+};
+
+test('what is wrong with an image that was matched all the same stands in its records', async () => {
+  const model = new FakeMatchingModel(2, () => ({ itc: 0.5, itmLogit: 0, itm: 0.5 }));
+  const outcomes = [];
+  for await (const outcome of matchImages(runOf(model, [0, 1], { pixels: secondDamaged }))) outcomes.push(outcome);
+  const warnings = outcomes.map(({ records }) => records.map((record) => 'warnings' in record && record.warnings));
+  expect(warnings).toEqual([TEXTS.map(() => false), TEXTS.map(() => ['damaged'])]);
 });

@@ -23,7 +23,7 @@ function runOf(model: FakeMatchingModel, images: readonly number[], changes: Par
     files: images.map((image) => ({ path: String(image) })),
     image: IMAGE,
     model: Promise.resolve(model),
-    settings: { texts: TEXTS, details: false, maxPixels: 1000, decoders: 2 },
+    settings: { texts: TEXTS, details: false, maxPixels: 1000, decodeSeconds: 20, decoders: 2 },
     pixels: numberedPixels,
     signal: new AbortController().signal,
     ...changes,
@@ -168,4 +168,21 @@ test('an abort in either pass ends it with its reason', async () => {
       `enough of ${pass}`,
     );
   }
+});
+
+/** The file called 1 is damaged, and decoded all the same. */
+const secondDamaged: PixelSource = async (path, image, limits, signal) => {
+  if (path === '1') limits.warn('damaged');
+  return numberedPixels(path, image, limits, signal);
+};
+
+test('what is wrong with an image that was compared all the same stands beside its rank', async () => {
+  const model = new FakeMatchingModel(2, (image) => ({ itc: image / 10, itmLogit: 0, itm: 0.5 }));
+  const records = await recordsOf(runOf(model, [0, 1], { pixels: secondDamaged }), 2);
+  expect(records.map((record) => [record.image, 'warnings' in record ? record.warnings : undefined])).toEqual([
+    ['1', ['damaged']],
+    ['0', undefined],
+    ['1', ['damaged']],
+    ['0', undefined],
+  ]);
 });

@@ -13,6 +13,7 @@ const SETTINGS: Settings = {
   task: { kind: 'caption', prompt: undefined },
   decoding: { maxNewTokens: 30, minNewTokens: 0, repetitionPenalty: 1, noRepeatNgram: 0 },
   maxPixels: 1000,
+  decodeSeconds: 20,
   details: false,
   scores: false,
   decoders: 3,
@@ -49,6 +50,20 @@ test('each image gets its caption, in the order of the files', async () => {
   expect(await recordsOf(runOf(captionByNumber))).toEqual([
     { schema: 1, image: '0', caption: 'image 0' },
     { schema: 1, image: '1', caption: 'image 1' },
+    { schema: 1, image: '2', caption: 'image 2' },
+  ]);
+});
+
+/** The file called 1 is damaged, and decoded all the same. */
+const secondDamaged: PixelSource = async (path, _image, limits) => {
+  if (path === '1') limits.warn('damaged');
+  return new Float32Array([Number(path), 0, 0]);
+};
+
+test('what is wrong with an image that was decoded all the same stands in its records', async () => {
+  expect(await recordsOf(runOf(captionByNumber, { pixels: secondDamaged }))).toEqual([
+    { schema: 1, image: '0', caption: 'image 0' },
+    { schema: 1, image: '1', caption: 'image 1', warnings: ['damaged'] },
     { schema: 1, image: '2', caption: 'image 2' },
   ]);
 });

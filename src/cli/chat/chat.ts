@@ -3,17 +3,16 @@ import { Option, type Command } from 'commander';
 import { GROUP } from '../help/groups.ts';
 import { addHelpEnd } from '../help/layout.ts';
 import { addPresetAndLengthOptions, addTokenOptions } from '../options/decoding.ts';
-import { DEFAULT_MAX_PIXELS, MAX_PIXELS_HELP } from '../options/input.ts';
+import { addDecodingLimits } from '../options/input.ts';
 import { addModelOptions, addShowPromptOption } from '../options/model.ts';
 import type { ChatFlags } from './run.ts';
-import { wholeNumber } from '../options/numbers.ts';
 
 export function completeChatCommand(command: Command): void {
   command
     .description('Has a conversation about one image. The model remembers earlier questions and answers.')
     .argument('<image>', 'the image to talk about')
-    .optionsGroup(GROUP.images)
-    .option('--max-pixels <n>', MAX_PIXELS_HELP, wholeNumber(1), DEFAULT_MAX_PIXELS);
+    .optionsGroup(GROUP.images);
+  addDecodingLimits(command);
   addTokenOptions(addPresetAndLengthOptions(addModelOptions(command)))
     .optionsGroup(GROUP.output)
     .addOption(

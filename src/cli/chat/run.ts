@@ -24,6 +24,8 @@ import { choosePreset } from '../options/preset.ts';
 import { chooseModel } from '../options/settings.ts';
 import { Terminal } from '../terminal/terminal.ts';
 
+const DAMAGED_IMAGE = 'the JPEG is damaged; part of what the model sees may not be what was photographed.';
+
 /** As typed. */
 export type ChatFlags = Omit<DecodingOptions, 'beams' | 'lengthPenalty' | 'stop'> & {
   model?: string;
@@ -31,6 +33,7 @@ export type ChatFlags = Omit<DecodingOptions, 'beams' | 'lengthPenalty' | 'stop'
   maxNewTokens?: number;
   minNewTokens?: number;
   maxPixels: number;
+  decodeTimeout: number;
   showPrompt?: boolean;
   details?: boolean;
   format?: 'text' | 'jsonl';
@@ -58,7 +61,12 @@ export async function runChat(image: string, flags: ChatFlags): Promise<number> 
       pack,
       pixels: async (path) => {
         const { loadPixelValues } = await import('../../images/pixel-values.ts');
-        return loadPixelValues(path, pack.declaration.image, { maxPixels: flags.maxPixels }, signal);
+        const limits = {
+          maxPixels: flags.maxPixels,
+          decodeSeconds: flags.decodeTimeout,
+          warn: () => terminal.say(`${path}: ${DAMAGED_IMAGE}`),
+        };
+        return loadPixelValues(path, pack.declaration.image, limits, signal);
       },
       details: flags.details === true,
       showPrompt: flags.showPrompt === true,

@@ -2,11 +2,12 @@
 import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { UsageError } from '../../errors.ts';
+import { DEFAULT_DECODE_SECONDS } from '../../images/decode-seconds.ts';
 import type { Discovery } from '../../images/discover.ts';
 import { GROUP } from '../help/groups.ts';
 import { restoreBytes } from './argument-bytes.ts';
 import { readList } from './list-source.ts';
-import { wholeNumber } from './numbers.ts';
+import { decimalNumber, wholeNumber } from './numbers.ts';
 
 /** As typed. */
 export type InputOptions = {
@@ -15,22 +16,39 @@ export type InputOptions = {
   recursive: boolean;
   exclude?: string[];
   maxPixels: number;
+  /** In seconds. */
+  decodeTimeout: number;
 };
 
 /** The largest square image that libvips-based tools accept by default: 268 million pixels. */
 export const DEFAULT_MAX_PIXELS = 16_383 ** 2;
 
-export const MAX_PIXELS_HELP = 'refuse to decode an image with more pixels than this';
-
 export function addInputOptions(command: Command): Command {
-  return command
+  command
     .argument('[paths...]', 'image files, folders of images, or glob patterns in quotes')
     .optionsGroup(GROUP.images)
     .option('--files-from <file>', 'read more paths from this file, one per line; "-" reads standard input')
     .option('-0, --null', 'with --files-from: each path ends with a NUL character instead of a newline')
     .option('--no-recursive', 'do not look into subfolders')
-    .option('--exclude <glob>', 'skip files and folders that match this pattern; may be repeated', collect)
-    .option('--max-pixels <n>', MAX_PIXELS_HELP, wholeNumber(1), DEFAULT_MAX_PIXELS);
+    .option('--exclude <glob>', 'skip files and folders that match this pattern; may be repeated', collect);
+  return addDecodingLimits(command);
+}
+
+/** What one image may take, also where the command takes one image only. */
+export function addDecodingLimits(command: Command): Command {
+  return command
+    .option(
+      '--max-pixels <n>',
+      'refuse to decode an image with more pixels than this',
+      wholeNumber(1),
+      DEFAULT_MAX_PIXELS,
+    )
+    .option(
+      '--decode-timeout <seconds>',
+      'give up an image if decoding it takes more computing time than this',
+      decimalNumber('above 0, and at most 86400', (number) => number > 0 && number <= 86_400),
+      DEFAULT_DECODE_SECONDS,
+    );
 }
 
 /** Collects the values of an option that may be repeated. It takes one value each time, so that it never takes a path. */

@@ -98,6 +98,7 @@ export function resolveSettings(
     task,
     decoding: { ...decoding, ...length },
     maxPixels: options.maxPixels,
+    decodeSeconds: options.decodeTimeout,
     details: options.details === true,
     scores: options.scores === true,
     decoders: decoderCount(),

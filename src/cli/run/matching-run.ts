@@ -54,11 +54,11 @@ async function prepareMatch(
   options: MatchOptions,
   terminal: Terminal,
 ): Promise<PreparedRun<MatchingModel>> {
-  const { top, verbose = false, details = false, maxPixels } = options;
+  const { top, verbose = false, details = false, maxPixels, decodeTimeout: decodeSeconds } = options;
   const { files } = discovery;
   const { declaration, directory } = pack;
   const tokenIds = await tokenize(pack, texts, terminal);
-  const settings: MatchSettings = { texts, details, maxPixels, decoders: decoderCount() };
+  const settings: MatchSettings = { texts, details, maxPixels, decodeSeconds, decoders: decoderCount() };
   const plan = planMatching(files.length, options);
   if (verbose) {
     terminal.say(`model ${declaration.id} (${declaration.family}, ${declaration.precision}) in ${directory}`);

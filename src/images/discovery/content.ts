@@ -1,5 +1,6 @@
 /** Whether the first bytes of a file are those of an image: asked of files whose ending does not say. */
-import { detectFormat } from '../container.ts';
+import { kindOfBytes } from '../kinds/kind-of-bytes.ts';
+import { KIND, type ImageKind } from '../kinds/kinds.ts';
 import type { FileSystem } from './file-system.ts';
 
 const HEAD_BYTES = 64;
@@ -8,15 +9,8 @@ const XML_HEAD_BYTES = 4096;
 /** A shorter file is no image, whatever it begins with. */
 const SMALLEST_IMAGE = 20;
 
-/** Kinds that `detectFormat` knows, to name them in errors, and that are no images. */
-const NO_IMAGES = new Set([
-  'MP4 or QuickTime video',
-  'Matroska or WebM video',
-  'PDF',
-  'PostScript',
-  'ZIP archive',
-  'gzip',
-]);
+/** Kinds that are known to name them in errors, and that are no images. */
+const NO_IMAGES = new Set<ImageKind>([KIND.video, KIND.matroska, KIND.pdf, KIND.postScript, KIND.zip, KIND.gzip]);
 
 /** @throws the system's error when the file cannot be read */
 export async function looksLikeImage(file: string, files: Pick<FileSystem, 'readHead'>): Promise<boolean> {
@@ -27,11 +21,11 @@ export async function looksLikeImage(file: string, files: Pick<FileSystem, 'read
 /** Whether a file that begins with `head` is an image, of a kind that is read or of another. */
 export function isImageHead(head: Uint8Array): boolean {
   if (head.length < SMALLEST_IMAGE) return false;
-  const name = detectFormat(head)?.name;
-  if (name === undefined || NO_IMAGES.has(name)) return false;
+  const kind = kindOfBytes(head);
+  if (kind === undefined || NO_IMAGES.has(kind)) return false;
   // The marks of these two are so short that texts and numbers begin with them too.
-  if (name === 'BMP') return isBmp(head);
-  return name !== 'icon' || isIcon(head);
+  if (kind === KIND.bmp) return isBmp(head);
+  return kind !== KIND.icon || isIcon(head);
 }
 
 /** Behind the mark stands a size, four zeros, a place, and the size of the next header. */

@@ -9,36 +9,14 @@
  */
 export type EndingMeaning = 'image' | 'other' | 'unknown';
 
-/** Endings of images that are read. */
-const READ = words(`
-  jpg jpeg jpe jfif jfi jif mpo png apng webp avif avifs heic heics heif heifs hif gif tif tiff bmp dib svg svgz
-`);
-
-/** Endings of images that are not read, by the name of their kind. */
-const UNREAD: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    'camera raw': `
-      3fr arw cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef nrw orf ori pef raf rw2 rwl sr2 srf srw x3f
-    `,
-    Photoshop: 'psd psb',
-    'JPEG XL': 'jxl',
-    'JPEG 2000': 'jp2 j2k j2c jpc jpf jpx jpm jph jhc',
-    'JPEG XR': 'jxr wdp hdp',
-    icon: 'ico cur icns',
-    GIMP: 'xcf',
-    Krita: 'kra',
-    PostScript: 'eps',
-    OpenEXR: 'exr',
-    DDS: 'dds',
-    Targa: 'tga',
-    PCX: 'pcx',
-    Netpbm: 'pbm pgm ppm pnm pam pfm',
-    QOI: 'qoi',
-    FITS: 'fits fts',
-    DICOM: 'dcm',
-    DjVu: 'djvu djv',
-    'Windows metafile': 'wmf emf',
-  }).flatMap(([kind, endings]) => words(endings).map((ending) => [ending, kind])),
+/** Endings of images: of the kinds that are read (`kinds/kinds.ts`), and of others that get an error record with their name. */
+const IMAGES = new Set(
+  words(`
+    jpg jpeg jpe jfif jfi jif mpo png apng webp avif avifs heic heics heif heifs hif gif tif tiff bmp dib svg svgz ico cur jxl
+    3fr arw cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef nrw orf ori pef raf rw2 rwl sr2 srf srw x3f
+    psd psb xcf kra eps exr dds tga pcx hdr pbm pgm ppm pnm pam pfm qoi fits fts dcm djvu djv wmf emf icns
+    jp2 j2k j2c jpc jpf jpx jpm jph jhc jxr wdp hdp
+  `),
 );
 
 /** Endings of what is no image. `thm` are the small copies of video frames that cameras write. */
@@ -60,18 +38,11 @@ const OTHER = new Set(
   `),
 );
 
-const IMAGES = new Set([...READ, ...UNREAD.keys()]);
-
 /** What the ending of the path's last name says. */
 export function meaningOfEnding(path: string): EndingMeaning {
   const ending = endingOf(path).slice(1);
   if (IMAGES.has(ending)) return 'image';
   return OTHER.has(ending) ? 'other' : 'unknown';
-}
-
-/** The kind of image that is not read and has such an ending, or undefined for all other endings. */
-export function unreadKindByEnding(path: string): string | undefined {
-  return UNREAD.get(endingOf(path).slice(1));
 }
 
 /** The ending in lower case with its dot, as `.jpg`; empty for a name without one, such as `scan` and `.jpg`. */

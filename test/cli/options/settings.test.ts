@@ -14,7 +14,13 @@ import { answer, FakeModel } from '../../pipeline/fake-model.ts';
 const { pack, prompts } = new FakeModel(1, () => answer(''));
 const caption = { kind: 'caption', prompt: undefined } as const;
 const ask = { kind: 'ask', questions: ['Who?', 'Where?'] } as const;
-const options: RunOptions = { recursive: true, maxPixels: 1000, batchSize: 'auto', progress: 'auto' };
+const options: RunOptions = {
+  recursive: true,
+  maxPixels: 1000,
+  decodeTimeout: 20,
+  batchSize: 'auto',
+  progress: 'auto',
+};
 
 describe('the format', () => {
   test('is text on a terminal and JSON Lines in a pipe', () => {

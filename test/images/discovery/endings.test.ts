@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { endingOf, meaningOfEnding, unreadKindByEnding } from '../../../src/images/discovery/endings.ts';
+import { endingOf, meaningOfEnding } from '../../../src/images/discovery/endings.ts';
+import { KINDS } from '../../../src/images/kinds/kinds.ts';
 
 test('images are known by their ending in any case, also those that are not read', () => {
   const images = [
@@ -25,14 +26,10 @@ test('what lies beside images is known too, and everything else must be looked i
   expect(unknown.map(meaningOfEnding)).toEqual(unknown.map(() => 'unknown'));
 });
 
-test('the kind of an image that is not read has a name', () => {
-  expect(['a.CR2', 'a.jxl', 'p/a.jp2', 'a.jpg', 'a'].map(unreadKindByEnding)).toEqual([
-    'camera raw',
-    'JPEG XL',
-    'JPEG 2000',
-    undefined,
-    undefined,
-  ]);
+test('every ending of a kind that is read is that of an image', () => {
+  for (const { endings, readable } of KINDS) {
+    if (readable) expect(endings.map((ending) => meaningOfEnding(`a${ending}`))).toEqual(endings.map(() => 'image'));
+  }
 });
 
 test('an ending is behind the last dot of the last name, and a name is before it', () => {

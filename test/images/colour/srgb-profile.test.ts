@@ -1,7 +1,7 @@
 import sharp, { type Sharp } from 'sharp';
 import { expect, test } from 'vitest';
-import { isSrgbProfile } from '../../src/images/icc-profile.ts';
-import { fixture } from './fixture-images.ts';
+import { isSrgbProfile } from '../../../src/images/colour/srgb-profile.ts';
+import { fixture } from '../fixture-images.ts';
 
 async function profileOf(image: Sharp): Promise<Uint8Array> {
   const { icc } = await image.metadata();
