@@ -68,7 +68,7 @@ test('every kind of image that is not read has an error that names it', async ()
     'c.cr3': ['\0\0\0\x18ftypcrx ', /camera raw/],
     'd.psd': ['8BPS\0\x01', /Photoshop/],
     'e.jp2': ['\0\0\0\x0CjP  \r\n\x87\n', /JPEG 2000/],
-    'f.ico': ['\0\0\x01\0\x01\0', /icon/],
+    'f.xcf': ['gimp xcf v011\0', /GIMP/],
     'g.exr': ['\x76\x2F\x31\x01', /OpenEXR/],
     // Recognised by content alone.
     scan: ['8BPS\0\x01\0\0\0\0\0\0\0\x03\0\0\0\x10\0\0\0\x10', /Photoshop/],

@@ -158,7 +158,7 @@ describe('output', () => {
     ]);
     expect(code).toBe(1);
     const top = await run(...command, '--top', '1', '--details');
-    expect(top.stdout.split('\r\n')[0]).toBe('image,text,rank,itm,itc,error,model,score');
+    expect(top.stdout.split('\r\n')[0]).toBe('image,text,rank,itm,itc,error,model,score,warnings');
   });
 
   test('text is a line each, for people', async () => {
