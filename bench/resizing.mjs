@@ -183,7 +183,9 @@ for (let repetition = 0; repetition < Number(options.repetitions); repetition++)
 }
 const summary = summarise();
 for (const { what, build, wallMs, processorMs, mainThreadMs } of summary) {
-  const [wall, processor, main] = [wallMs, processorMs, mainThreadMs].map((ms) => ms.toFixed(3).padStart(9));
+  const [wall, processor, main] = [wallMs, processorMs, mainThreadMs].map((ms) =>
+    (Number.isNaN(ms) ? '-' : ms.toFixed(3)).padStart(9),
+  );
   console.log(`${what.padEnd(45)} ${build.padEnd(10)} ${wall} ms, processor ${processor} ms, main thread ${main} ms`);
 }
 const target = join(ROOT, 'bench/runs', `${new Date().toISOString().slice(0, 10)}-${options.machine}`);

@@ -81,6 +81,7 @@ export class KernelFunction {
 export function assemble(functions: readonly KernelFunction[]): Uint8Array<ArrayBuffer> {
   const memoryExport = [...text('memory'), 2, 0];
   const exports = [memoryExport, ...functions.map((kernel, index) => kernel.exportedAs(index))];
+  // By their numbers: types, functions, memory, exports, code.
   const sections = [
     section(1, list(functions.map(({ type }) => type))),
     section(3, list(functions.map((_, index) => unsigned(index)))),

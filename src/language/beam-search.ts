@@ -1,12 +1,13 @@
 /**
- * Beam search by the rules of the reference (spec 6.0; `BeamSearchScorer` of transformers 4.x, which LAVIS was written for, with early stopping
- * off): filters act on log-probabilities, the best 2k of all continuations are walked in their order, and a beam that ends is
- * kept if it is among the first k of them.
+ * Beam search by the rules of the reference (`BeamSearchScorer` of transformers 4.x, which LAVIS was written for, with early stopping off):
+ * filters act on log-probabilities, the best 2k of all continuations are walked in their order, and a beam that ends is kept if it is among the
+ * first k of them.
  *
  * A stop sequence or a stop text that a continuation completes counts like an end token. The references have none with beams.
  *
  * k beams, V vocabulary rows.
  */
+import { required } from '../required.ts';
 import { BestCandidates } from './best-candidates.ts';
 import type { Chooser, FinishReason, RowCopy, Written } from './chooser.ts';
 import { FinishedBeams } from './finished-beams.ts';
@@ -82,6 +83,7 @@ export class BeamSearch implements Chooser {
     if (candidates === undefined) return 'not-a-number';
     const open = this.#sort(candidates);
     const tokenCount = this.#tokenCount + 1;
+    // Nothing can come where no beam goes on.
     const bestOpen = open[0]?.sum ?? -Infinity;
     const best = this.#bound === 'candidates' && candidates.count > 0 ? candidates.at(0).score : bestOpen;
     const decided = this.#finished.isDecided(this.#finished.rank(best, tokenCount));
@@ -101,7 +103,7 @@ export class BeamSearch implements Chooser {
 
   /** Tokens that each beam has. */
   get #tokenCount(): number {
-    return this.#beams[0]?.tokenIds.length ?? 0;
+    return required(this.#beams[0], 'the best beam').tokenIds.length;
   }
 
   /** The best 2k continuations of all beams; undefined when a row's logits cannot be used. */
@@ -169,17 +171,17 @@ export class BeamSearch implements Chooser {
     for (const beam of homeless) {
       const to = after.indexOf(undefined);
       place(beam, to);
-      const shared = sharedLength(before[to]?.tokenIds ?? [], beam.parent.tokenIds);
+      const shared = sharedLength(required(before[to], 'a row without a beam').tokenIds, beam.parent.tokenIds);
       if (shared < beam.parent.tokenIds.length) copies.push({ from: beam.parent.row, to, shared });
     }
     // Only where filters leave fewer continuations than there are beams.
     const idle = before.filter(({ row }) => after[row] === undefined);
     this.#beams = [
-      ...open.flatMap((beam) => placed.get(beam) ?? []),
+      ...open.map((beam) => required(placed.get(beam), 'the row of a beam')),
       ...idle.map(({ tokenIds, stops, row }) => ({ tokenIds: [...tokenIds, 0], sum: -Infinity, stops, row })),
     ];
     this.copies = copies;
-    this.nextTokenIds = byRow(this.#beams).map(({ tokenIds }) => tokenIds.at(-1) ?? 0);
+    this.nextTokenIds = byRow(this.#beams).map(({ tokenIds }) => required(tokenIds.at(-1), 'the last token of a beam'));
   }
 }
 

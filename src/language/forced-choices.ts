@@ -5,6 +5,7 @@
  * of a few rows walks through its part of the tree, and goes back to where the next answer parts from the last one by giving up the positions
  * behind. So memory is bounded, and no beginning is read twice but where two rows divide the tree.
  */
+import { required } from '../required.ts';
 import type { Chooser, RowCopy, Written } from './chooser.ts';
 import { logSumExp } from './log-softmax.ts';
 
@@ -16,6 +17,9 @@ export type ChoicesOptions = {
 
 /** More rows than this save little time (with nano 4 and 16 take as long), and each takes memory for the prompt once more. */
 const MOST_ROWS = 8;
+
+/** What a row reads that has finished its walk before the others. Nobody looks at what follows. */
+const ANY_TOKEN = 0;
 
 /** Rows that so many answers are judged in. */
 export function rowsForChoices(choices: number): number {
@@ -61,22 +65,20 @@ export class ForcedChoices implements Chooser {
 
   /** Positions that each row keeps before the next step: the prompt, and the beginning that it goes on from. */
   get keptLengths(): readonly number[] {
-    return this.#visits.map((visit) => this.#promptLength + (visit?.beginning.length ?? 1) - 1);
+    return this.#visits.map((visit) => this.#promptLength + (visit === undefined ? 0 : visit.beginning.length - 1));
   }
 
-  /** A row that has finished its walk before the others reads what has no effect. */
   get nextTokenIds(): readonly number[] {
-    return this.#visits.map((visit) => visit?.beginning.at(-1) ?? 0);
+    return this.#visits.map((visit) => visit?.beginning.at(-1) ?? ANY_TOKEN);
   }
 
   get written(): Written {
     if (this.#walks.some((walk) => walk.length >= this.#begun))
       throw new RangeError('given answers are not judged before all of their tokens are');
-    const means = this.#logProbabilities.map((sum, choice) => sum / (this.#continuations[choice]?.length ?? 1));
-    const chosen = means.indexOf(Math.max(...means));
-    const tokenIds = this.#continuations[chosen] ?? [];
     const logProbabilities = [...this.#logProbabilities];
-    return { tokenIds, score: logProbabilities[chosen] ?? 0, choices: { chosen, logProbabilities } };
+    const means = this.#continuations.map(({ length }, choice) => this.#sumOf(choice) / length);
+    const chosen = means.indexOf(Math.max(...means));
+    return { tokenIds: this.#tokensOf(chosen), score: this.#sumOf(chosen), choices: { chosen, logProbabilities } };
   }
 
   /** What each row reads in this step. */
@@ -107,10 +109,22 @@ export class ForcedChoices implements Chooser {
     if (choices.length === 0) return true;
     const normalizer = logSumExp(logits);
     return choices.every((choice) => {
-      const logit = logits[this.#continuations[choice]?.[beginning.length] ?? -1] ?? NaN;
-      this.#logProbabilities[choice] = (this.#logProbabilities[choice] ?? 0) + (logit - normalizer);
-      return Number.isFinite(this.#logProbabilities[choice]);
+      const tokenId = required(this.#tokensOf(choice)[beginning.length], 'the next token of an answer');
+      // A token that the model has no logit for is impossible: the answer cannot be judged.
+      const logit = logits[tokenId] ?? NaN;
+      const sum = this.#sumOf(choice) + (logit - normalizer);
+      this.#logProbabilities[choice] = sum;
+      return Number.isFinite(sum);
     });
+  }
+
+  #tokensOf(choice: number): readonly number[] {
+    return required(this.#continuations[choice], 'the tokens of an answer');
+  }
+
+  /** Of the log-probabilities of its tokens so far. */
+  #sumOf(choice: number): number {
+    return required(this.#logProbabilities[choice], 'the log-probability of an answer');
   }
 }
 
@@ -137,12 +151,17 @@ function visitsOf(continuations: readonly (readonly number[])[]): Visit[] {
 function divide(visits: readonly Visit[], rows: number): Visit[][] {
   return Array.from({ length: rows }, (_, row) => {
     const own = visits.slice(Math.floor((row * visits.length) / rows), Math.floor(((row + 1) * visits.length) / rows));
-    const first = own[0]?.beginning ?? [];
-    const before = first.slice(1).map((_token, index) => ({ beginning: first.slice(0, index + 1), choices: [] }));
+    const [first] = own;
+    // There may be fewer visits than rows.
+    if (first === undefined) return [];
+    const before = first.beginning
+      .slice(1)
+      .map((_token, index) => ({ beginning: first.beginning.slice(0, index + 1), choices: [] }));
     return [...before, ...own];
   });
 }
 
+/** Orders answers by their tokens; one that another prolongs comes before it. */
 function compare(a: readonly number[], b: readonly number[]): number {
   const shared = sharedLength(a, b);
   return (a[shared] ?? -1) - (b[shared] ?? -1);

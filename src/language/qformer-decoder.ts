@@ -1,6 +1,7 @@
 /**
- * A Q-Former that writes captions by itself (ITG, spec 2.2e): its queries have looked at the image already, and the text sees their keys and
- * values as a prefix. What stands for the image in a prompt is therefore not embeddings but these keys and values.
+ * A Q-Former that writes captions by itself (image-grounded text generation, https://arxiv.org/abs/2301.12597, section 3.2; `generate` in LAVIS'
+ * `blip2_qformer.py`): its queries have looked at the image already, and the text sees their keys and values as a prefix. What stands for the
+ * image in a prompt is therefore not embeddings but these keys and values.
  *
  * B rows, L layers, H heads of size Dh, D = H·Dh hidden size, Q query tokens, S new positions, V vocabulary rows. A prompt is the prefix,
  * [L, 2, H, Q, Dh], which has the size of 2·L·Q embeddings, and then the embeddings of its text; the text begins with `[DEC]`.

@@ -7,6 +7,7 @@
  * last digits between processors with other instruction sets: where a drawn number falls just there, which is once in some hundred thousand
  * tokens, the texts part.
  */
+import { required } from '../required.ts';
 import { exponential } from '../tensor/exponential.ts';
 import type { Random } from '../tensor/random.ts';
 import { BestCandidates } from './best-candidates.ts';
@@ -43,7 +44,7 @@ export function sampleFrom(random: Random, options: SamplingOptions): TokenChoic
     let sum = 0;
     const index = weights.findIndex((weight) => (sum += weight) > drawn);
     // What is drawn may be rounded up to the whole sum.
-    return tokenIds[Math.max(index, 0)] ?? -1;
+    return required(tokenIds[Math.max(index, 0)], 'a token that can be drawn');
   };
 }
 
@@ -57,7 +58,7 @@ export function drawableTokens(
   { temperature, topK, topP }: Omit<SamplingOptions, 'kind' | 'seed'>,
 ): DrawableTokens {
   const most = topK === 0 ? logits.length : Math.min(topK, logits.length);
-  const greatest = logits[chooseGreedily(logits)] ?? 0;
+  const greatest = required(logits[chooseGreedily(logits)], 'a logit that is not -infinity');
   const weigh = (tokenId: number): number => exponential(((logits[tokenId] as number) - greatest) / temperature);
   const weighed = (tokenIds: readonly number[]): DrawableTokens => ({ tokenIds, weights: tokenIds.map(weigh) });
   const all = most === logits.length ? weighed(Array.from(logits.keys())) : weighed(likeliestTokens(logits, most));

@@ -136,7 +136,8 @@ async function statOrUndefined(path: string): Promise<Stats | undefined> {
   try {
     return await stat(path);
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return undefined;
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw writeFailure(path, error);
   }
 }
@@ -155,6 +156,7 @@ function writeFailure(name: string, error: unknown): ClosedPipe | OutputError {
   const code = systemErrorCode(error);
   if (code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED')
     return new ClosedPipe('the reader closed it', { cause: error });
-  const reason = REASONS[code ?? ''] ?? `${error instanceof Error ? error.message : String(error)}.`;
+  const known = code === undefined ? undefined : REASONS[code];
+  const reason = known ?? `${error instanceof Error ? error.message : String(error)}.`;
   return new OutputError(name, `cannot write: ${reason}`, { cause: error });
 }

@@ -1,7 +1,7 @@
 /**
  * One line of output: what a user gets for one image (caption), or one image and a question (ask) or a text (match).
  *
- * This is public interface (contract: Output). `schema` is raised when a field changes its meaning.
+ * This is public interface, which other programs read. `schema` is raised when a field changes its meaning.
  */
 import type { ImageErrorCode } from '../errors.ts';
 

@@ -1,7 +1,8 @@
 /**
- * The images that fit each text best by their similarity, which are looked at again (spec 2.2d). A bounded list per text, whatever the order
- * in which the images come: ties go to the image with the smaller number.
+ * The images that fit each text best by their similarity, which are looked at again by `rank.ts`. A bounded list per text, whatever the order in
+ * which the images come: ties go to the image with the smaller number.
  */
+import { required } from '../required.ts';
 
 export type Candidate = { image: number; similarity: number };
 
@@ -27,7 +28,7 @@ export class Candidates {
   add(image: number, similarities: readonly number[]): number[] {
     this.#places.set(image, this.#lists.length);
     const pushedOut = this.#lists.map((list, text) => {
-      insert(list, { image, similarity: similarities[text] ?? NaN });
+      insert(list, { image, similarity: required(similarities[text], 'the similarity with a text') });
       return list.length > this.#size ? list.pop() : undefined;
     });
     return pushedOut.flatMap((candidate) => (candidate === undefined ? [] : this.#leave(candidate.image)));
@@ -37,13 +38,16 @@ export class Candidates {
   byImage(): { image: number; texts: { text: number; similarity: number }[] }[] {
     const texts = new Map<number, { text: number; similarity: number }[]>();
     this.#lists.forEach((list, text) => {
-      for (const { image, similarity } of list) texts.set(image, [...(texts.get(image) ?? []), { text, similarity }]);
+      for (const { image, similarity } of list) {
+        const before = texts.get(image) ?? []; // none yet
+        texts.set(image, [...before, { text, similarity }]);
+      }
     });
     return [...texts].map(([image, ofImage]) => ({ image, texts: ofImage })).toSorted((a, b) => a.image - b.image);
   }
 
   #leave(image: number): number[] {
-    const places = (this.#places.get(image) ?? 0) - 1;
+    const places = required(this.#places.get(image), 'the places of an image') - 1;
     if (places > 0) {
       this.#places.set(image, places);
       return [];

@@ -6,6 +6,7 @@ import type { MatchingModel, MatchScores } from '../engine/matching/model.ts';
 import type { ImageFile } from '../images/image-file.ts';
 import type { FailedRecord, MatchDetails, MatchRecord } from '../output/record.ts';
 import type { ImageDeclaration } from '../pack/model-declaration.ts';
+import { required } from '../required.ts';
 import { boundedDecoder, type DecodedImage, type PixelSource } from './bounded-decoder.ts';
 import { orderedMap } from './ordered-map.ts';
 import { imageFailure, modelName, noted, roundedSeconds } from './records.ts';
@@ -59,7 +60,7 @@ export async function* matchImages(run: MatchRun): AsyncGenerator<ImageOutcome, 
         const seconds = roundedSeconds((performance.now() - started) / 1000);
         const facts = details ? { model: modelName(model.pack), seconds } : undefined;
         return scores.map((score, text) => ({
-          ...matchRecord(file.path, texts[text] ?? '', score, facts),
+          ...matchRecord(file.path, required(texts[text], 'the text of a score'), score, facts),
           ...noted(warnings),
         }));
       });

@@ -1,6 +1,6 @@
 /**
- * The images that fit each text best, as LAVIS re-ranks them (spec 2.2d): every image is embedded once and compared with every text by its
- * features; the best of each text are then read together with it, and the sum of both scores decides.
+ * The images that fit each text best, as LAVIS re-ranks them (`compute_sim_matrix` in its `blip2.py`): every image is embedded once and compared
+ * with every text by its features; the best of each text are then read together with it, and the sum of both scores decides.
  *
  * Memory does not grow with the number of images: of each only its numbers with the texts are seen, and only the candidates are remembered.
  * Their embeddings are kept by the model as far as it has room, else a candidate is decoded and embedded a second time.
@@ -10,6 +10,7 @@ import type { ImageError } from '../errors.ts';
 import type { ImageFile } from '../images/image-file.ts';
 import type { ImageWarning } from '../images/rgb-image.ts';
 import type { OutputRecord } from '../output/record.ts';
+import { required } from '../required.ts';
 import { Candidates } from './candidates.ts';
 import { imagesInModel, matchRecord, shownScore, type MatchRun } from './match.ts';
 import { orderedMap } from './ordered-map.ts';
@@ -60,15 +61,15 @@ export async function* rankImages(run: MatchRun, top: number): AsyncGenerator<Im
   const best: Ranked[][] = texts.map(() => []);
   type Chosen = ReturnType<Candidates['byImage']>[number];
   async function rescore({ image, texts: chosen }: Chosen, aborted: AbortSignal): Promise<LaterOutcome | undefined> {
-    const file = files[image] ?? { path: '' };
+    const file = required(files[image], 'the file of a candidate');
     const wanted = chosen.map(({ text }) => text);
     try {
       const scores = kept.has(image)
         ? await (await run.model).rescore(image, wanted, undefined)
         : await inModel(file, aborted, async (model, { pixelValues }) => model.rescore(image, wanted, pixelValues));
       chosen.forEach(({ text, similarity }, index) => {
-        const score = scores[index];
-        if (score !== undefined) best[text]?.push({ image, itc: similarity, ...score });
+        const score = required(scores[index], 'the scores of a text');
+        required(best[text], 'the best images of a text').push({ image, itc: similarity, ...score });
       });
       return undefined;
     } catch (error) {
@@ -86,7 +87,9 @@ export async function* rankImages(run: MatchRun, top: number): AsyncGenerator<Im
       .slice(0, top)
       .map((scores, index) => {
         const facts = details ? { model: modelName(pack), score: shownScore(rankingScore(scores)) } : undefined;
-        const record = matchRecord(files[scores.image]?.path ?? '', texts[text] ?? '', scores, facts, index + 1);
+        const { path } = required(files[scores.image], 'the file of a candidate');
+        const record = matchRecord(path, required(texts[text], 'the text of a ranking'), scores, facts, index + 1);
+        // Most images have no warning.
         return { ...record, ...noted(warned.get(scores.image) ?? []) };
       });
     yield { later: true, file: undefined, records, errors: [] };

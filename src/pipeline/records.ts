@@ -5,6 +5,7 @@ import type { ImageWarning } from '../images/rgb-image.ts';
 import type { Pack } from '../pack/model-declaration.ts';
 import type { FailedRecord, OutputRecord, RecordDetails } from '../output/record.ts';
 import { trimDescription } from '../prompt/trim-description.ts';
+import { required } from '../required.ts';
 import type { Task } from './settings.ts';
 
 /** What tells the records of an image apart: a question, or one of several instructions. Empty for its one description. */
@@ -25,8 +26,9 @@ export function requestsOf(task: Task, model: Model): Request[] {
 
 function promptsOf(task: Task, model: Model): TokenizedPrompt[] {
   if (task.kind === 'ask') return task.questions.map((question) => model.questionPrompt(question, task));
-  const { instructions = [], goOn } = task.detail ?? {};
-  if (instructions.length === 0) return [model.captionPrompt(task.prompt)];
+  const { detail } = task;
+  if (detail === undefined || detail.instructions.length === 0) return [model.captionPrompt(task.prompt)];
+  const { instructions, goOn } = detail;
   return instructions.map((instruction) => {
     const prompt = model.captionPrompt(instruction);
     return goOn === undefined ? prompt : { ...prompt, followUp: { question: instruction, ...goOn } };
@@ -36,8 +38,9 @@ function promptsOf(task: Task, model: Model): TokenizedPrompt[] {
 /** One entry per record of an image, in order. */
 function askedOf(task: Task): Asked[] {
   if (task.kind === 'ask') return task.questions.map((question) => ({ question }));
-  const instructions = task.detail?.instructions ?? [];
-  return instructions.length > 1 ? instructions.map((instruction) => ({ instruction })) : [{}];
+  const { detail } = task;
+  if (detail === undefined || detail.instructions.length < 2) return [{}];
+  return detail.instructions.map((instruction) => ({ instruction }));
 }
 
 /** What is told of an image beside its answers; nothing where nothing is wrong. */
@@ -70,7 +73,7 @@ export function detailsOf(model: Model, prompt: TokenizedPrompt, answer: Answer,
     prompt: prompt.text,
     tokenIds: answer.tokenIds,
     finishReason: answer.finishReason,
-    score: answer.score ?? 0,
+    score: required(answer.score, 'the score of an answer with details'),
     ...(answer.beamScore === undefined ? {} : { beamScore: answer.beamScore }),
     seconds: roundedSeconds(seconds),
   };

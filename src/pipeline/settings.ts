@@ -32,7 +32,8 @@ export type DetailTask = {
 /** How many records an image gets. */
 export function recordsPerImage(task: Task): number {
   if (task.kind === 'ask') return task.questions.length;
-  return Math.max(task.detail?.instructions.length ?? 1, 1);
+  // Without instructions there is one description, by the family's own prompt.
+  return Math.max(task.detail?.instructions.length ?? 0, 1);
 }
 
 export type Settings = {

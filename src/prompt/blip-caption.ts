@@ -1,4 +1,4 @@
-/** The text processor that LAVIS trained its matching with (`blip_caption`, spec 2.2): a text is made to look like a caption of its training. */
+/** The text processor that LAVIS trained its matching with (`blip_caption` in its `blip_processors.py`): a text is made to look like a caption of its training. */
 
 const MOST_WORDS = 50;
 

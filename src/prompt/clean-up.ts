@@ -3,13 +3,14 @@
  * `generate` cut differently, and an answer goes back into the next prompt of a conversation as it was cut.
  */
 import type { ObjectReader } from '../pack/object-reader.ts';
+import { required } from '../required.ts';
 
 const KEEP = ['before_first', 'after_last', 'all_but'] as const;
 
 /** What a step leaves of the text; all of it where the text lacks the mark. */
 const KEPT: Record<(typeof KEEP)[number], (text: string, mark: string) => string> = {
-  before_first: (text, mark) => text.split(mark, 1)[0] ?? '',
-  after_last: (text, mark) => text.split(mark).at(-1) ?? '',
+  before_first: (text, mark) => required(text.split(mark, 1)[0], 'the first part of a split'),
+  after_last: (text, mark) => required(text.split(mark).at(-1), 'the last part of a split'),
   all_but: (text, mark) => text.replaceAll(mark, ''),
 };
 
@@ -63,7 +64,7 @@ export class CleanUp {
 
 /** `text` without the beginning of another `mark` at its end. */
 function withoutBegunMark(text: string, mark: string): string {
-  const behindLastMark = text.split(mark).at(-1) ?? '';
+  const behindLastMark = required(text.split(mark).at(-1), 'the last part of a split');
   let length = Math.min(behindLastMark.length, mark.length - 1);
   while (length > 0 && !behindLastMark.endsWith(mark.slice(0, length))) length--;
   return text.slice(0, text.length - length);

@@ -5,6 +5,7 @@
  * `{question}` or `$&` stays the text the user wrote.
  */
 import { PackError } from '../errors.ts';
+import { required } from '../required.ts';
 
 /** How an image is shown in templates and in the text of a prompt. */
 export const IMAGE_MARK = '<image>';
@@ -54,6 +55,8 @@ export class Template {
   /**
    * Puts `values` in and joins neighbouring text. A placeholder filled with nothing still makes a text segment, because a tokenizer that
    * puts a start token in front of a text does so for an empty one too.
+   *
+   * @throws RangeError when a value is missing: a mistake of the caller.
    */
   fill(values: Readonly<Record<string, string>>): FilledSegment[] {
     const segments: FilledSegment[] = [];
@@ -63,7 +66,7 @@ export class Template {
         segments.push({ type: 'image' });
         continue;
       }
-      const text = piece.type === 'literal' ? piece.text : (values[piece.name] ?? '');
+      const text = piece.type === 'literal' ? piece.text : required(values[piece.name], `the value of {${piece.name}}`);
       if (last?.type === 'text') last.text += text;
       else segments.push({ type: 'text', text });
     }

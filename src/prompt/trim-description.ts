@@ -23,8 +23,10 @@ const LOOP_TURNS = 3;
  * @param isCutOff whether the length limit ended it. The unfinished sentence then goes, unless it is the only one.
  */
 export function trimDescription(text: string, isCutOff: boolean): string {
-  const sentences = text.match(SENTENCE) ?? [];
-  const last = sentences.at(-1) ?? '';
+  const sentences = text.match(SENTENCE);
+  const last = sentences?.at(-1);
+  // An empty text.
+  if (sentences === null || last === undefined) return '';
   const isFragment = !ENDED.test(last.trimEnd());
   if (isFragment && isCutOff && sentences.length > 1) sentences.pop();
   else if (isFragment) sentences.splice(-1, 1, withoutLoop(last));
@@ -38,6 +40,7 @@ export function trimDescription(text: string, isCutOff: boolean): string {
 
 /** A sentence that ends in words said over and over, with those words once. */
 function withoutLoop(sentence: string): string {
+  // White space alone has no words.
   const words = sentence.match(/\S+\s*/gu) ?? [];
   const bare = words.map((word) => word.trim());
   for (let period = 1; period * LOOP_TURNS <= words.length; period++) {

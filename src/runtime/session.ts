@@ -8,6 +8,7 @@
 import './telemetry-off.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { PackError } from '../errors.ts';
+import { required } from '../required.ts';
 import type { Compute } from './compute.ts';
 
 export type { Tensor } from 'onnxruntime-node';
@@ -146,5 +147,6 @@ export function float32Data(results: Readonly<Record<string, Tensor>>, name: str
 }
 
 function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
+  const message = error instanceof Error ? error.message : String(error);
+  return required(message.split('\n', 1)[0], 'the first line of a message');
 }

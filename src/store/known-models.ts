@@ -1,8 +1,8 @@
 /**
  * The published models that `minigpt models pull` knows by an id of ours: one JSON file each in `models/`, data and no code.
  *
- * A model is made from one or several sources, overlaid in their order (spec 4.5, 8.1): checkpoints and single files in repositories of the
- * hub, and files at plain addresses. No checksums stand here: the hub states them itself.
+ * A model is made from one or several sources, overlaid in their order, since later ones were published as changes to earlier ones: checkpoints
+ * and single files in repositories of the hub, and files at plain addresses. No checksums stand here: the hub states them itself.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';

@@ -6,6 +6,7 @@
  * mark here. The map is a double-array trie over UTF-8 bytes (darts-clone) and the texts that its leaves point to, as SentencePiece writes it;
  * how text is cut into keys follows the Rust library `tokenizers`, which the references ran.
  */
+import { required } from '../required.ts';
 
 /** Longer clusters of characters are looked up one character at a time. */
 const MAX_CLUSTER_BYTES = 5;
@@ -43,6 +44,7 @@ export class Charsmap {
   /** Grapheme clusters: a letter with its marks is one. */
   #clusters(text: string): Iterable<string> {
     // The segmenter takes milliseconds to make, and plain prompts do without.
+    // An empty text has no match.
     if (/^[\0-\x7f]*$/.test(text)) return text.match(/\r\n|[^]/g) ?? [];
     this.#segmenter ??= new Intl.Segmenter('und', { granularity: 'grapheme' });
     return Array.from(this.#segmenter.segment(text), ({ segment }) => segment);
@@ -53,15 +55,16 @@ export class Charsmap {
    * it is in the reference, and the models were trained with it.
    */
   #replacement(cluster: string): string | undefined {
-    let position = childOffset(this.#trie[0] ?? 0);
+    let position = childOffset(required(this.#trie[0], 'the root of the character map'));
     for (const byte of Buffer.from(cluster)) {
       position ^= byte;
+      // A place behind the end holds none.
       const unit = this.#trie[position] ?? 0;
       // A unit carries the byte that leads to it; units of other parents lie between. No unit answers to a zero byte.
       if (byte === 0 || (unit & 0x8000_00ff) !== byte) return undefined;
       position ^= childOffset(unit);
       const hasLeaf = (unit & 0x100) !== 0;
-      if (hasLeaf) return this.#textAt((this.#trie[position] ?? 0) & 0x7fff_ffff);
+      if (hasLeaf) return this.#textAt(required(this.#trie[position], 'a leaf of the character map') & 0x7fff_ffff);
     }
     return undefined;
   }

@@ -1,3 +1,6 @@
+/** Replacement in a text that arrives in pieces. */
+import { required } from '../required.ts';
+
 /** `text.replaceAll(pattern, replacement)` for a text that arrives in pieces. */
 export class StreamReplacement {
   readonly #pattern: string;
@@ -14,7 +17,7 @@ export class StreamReplacement {
   /** Takes the next piece. Returns what can be said of the result now and could not before. */
   add(piece: string): string {
     const parts = (this.#held + piece).split(this.#pattern);
-    const rest = parts.pop() ?? '';
+    const rest = required(parts.pop(), 'the last part of a split');
     const heldLength = lengthOfBegunPattern(rest, this.#pattern);
     this.#held = rest.slice(rest.length - heldLength);
     return [...parts, rest.slice(0, rest.length - heldLength)].join(this.#replacement);

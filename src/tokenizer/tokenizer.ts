@@ -58,7 +58,8 @@ export class Tokenizer {
    * pre-tokenizer may do that, under several names; what it does to a text says it whichever it is.
    */
   get prependsSpace(): boolean {
-    const [first = -1] = this.encode('a', { addSpecialTokens: false });
+    const [first] = this.encode('a', { addSpecialTokens: false });
+    if (first === undefined) return false;
     return SPACE_MARKS.some((mark) => this.#tokenizer.id_to_token(first)?.startsWith(mark));
   }
 

@@ -30,6 +30,7 @@ export class ImageEmbeds {
       if (!Number.isInteger(image) || image < 0 || image >= count)
         throw new RangeError(`there is no image ${image} among ${count}`);
     }
+    // Of no image, none is the first.
     const [first = 0] = images;
     const dims = [images.length, tokens, width];
     if (images.every((image, index) => image === first + index)) {
@@ -56,6 +57,7 @@ export function partPerRow(values: Float32Array, rows: number): Float32Array[] {
 
 /** Parts of equal length one behind the other. */
 export function joinParts(parts: readonly Float32Array[]): Float32Array {
+  // No parts are no numbers.
   const length = parts[0]?.length ?? 0;
   const joined = new Float32Array(parts.length * length);
   parts.forEach((part, index) => joined.set(part, index * length));

@@ -1,16 +1,21 @@
 /**
- * Pairs of an image and a text, in batches for a Q-Former that reads both. Each batch holds the embeddings of its images once, however many
- * texts are paired with them.
+ * Texts, and pairs of an image and a text, in batches for a Q-Former. Each batch holds the embeddings of its images once, however many texts are
+ * paired with them.
  */
 import { int64Tensor, type Tensor } from '../runtime/session.ts';
 import type { ImageEmbeds } from './image-embeds.ts';
-import { padTexts, type TextBatch } from './text-batch.ts';
 
 /**
  * Pairs of one run. Enough rows to keep the arithmetic busy (a pair has Q + T of them), and few enough that their keys and values of the
  * image stay small (25 MB at the published sizes).
  */
 export const PAIRS_PER_RUN = 16;
+
+/**
+ * Texts of different lengths, padded on the right; the padding is masked, so that it changes no text's numbers. int64 [B, T] each: token ids, 0 for
+ * padding; 1 for text and 0 for padding.
+ */
+export type TextBatch = { inputIds: Tensor; attentionMask: Tensor };
 
 export type PairBatch = TextBatch & {
   size: number;
@@ -45,4 +50,19 @@ export function* pairBatches(
       ...padTexts(texts.slice(first, first + PAIRS_PER_RUN)),
     };
   }
+}
+
+/** Texts as one batch. @throws RangeError when a text has no tokens: nothing could be looked at. */
+export function padTexts(texts: readonly (readonly number[])[]): TextBatch {
+  const longest = texts.reduce((length, text) => Math.max(length, text.length), 0); // T
+  const ids: number[] = [];
+  const mask: number[] = [];
+  for (const text of texts) {
+    if (text.length === 0) throw new RangeError('a text for the Q-Former has at least one token');
+    const padding = Array<number>(longest - text.length).fill(0);
+    ids.push(...text, ...padding);
+    mask.push(...text.map(() => 1), ...padding);
+  }
+  const dims = [texts.length, longest];
+  return { inputIds: int64Tensor(ids, dims), attentionMask: int64Tensor(mask, dims) };
 }

@@ -1,16 +1,16 @@
 /**
- * How well texts fit images: the contrastive similarity of separate features (ITC), which is cheap for many texts and images, and the
- * matching head that reads both together (ITM).
+ * How well texts fit images: the contrastive similarity of separate features (ITC), which is cheap for many texts and images, and the matching
+ * head that reads both together (ITM). BLIP-2, https://arxiv.org/abs/2301.12597, section 3.2; LAVIS' `blip2_image_text_matching.py`.
  *
  * I images, T texts, Q query tokens, P size of the contrastive features.
  */
 import { join } from 'node:path';
 import type { Pack } from '../pack/model-declaration.ts';
+import { required } from '../required.ts';
 import type { Compute } from '../runtime/compute.ts';
 import { float32Data, Session } from '../runtime/session.ts';
 import { partPerRow, type ImageEmbeds } from './image-embeds.ts';
-import { pairBatches } from './image-text-pairs.ts';
-import { padTexts } from './text-batch.ts';
+import { padTexts, pairBatches } from './image-text-pairs.ts';
 
 /** Texts whose features are computed in one run. */
 const TEXTS_PER_RUN = 32;
@@ -114,8 +114,8 @@ export class Matcher {
         },
         { itm_logits: null },
       );
-      for (const [noMatch = NaN, match = NaN] of partPerRow(float32Data(results, 'itm_logits'), batch.size))
-        scores.push([noMatch, match]);
+      for (const [noMatch, match] of partPerRow(float32Data(results, 'itm_logits'), batch.size))
+        scores.push([required(noMatch, 'a score of no match'), required(match, 'a score of a match')]);
     }
     return scores;
   }

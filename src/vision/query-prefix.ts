@@ -1,6 +1,6 @@
 /**
- * What the queries of a Q-Former that writes by itself leave for its text: their keys and values in every layer (ITG).
- * Computed once per image; they stand where the image tokens of other models stand.
+ * What the queries of a Q-Former that writes by itself leave for its text: their keys and values in every layer (image-grounded text generation,
+ * see `language/qformer-decoder.ts`). Computed once per image; they stand where the image tokens of other models stand.
  */
 import { join } from 'node:path';
 import { PackError } from '../errors.ts';
@@ -73,9 +73,9 @@ export class QueryPrefixEncoder implements Pick<
     );
     const parts = this.#names.map((name) => partPerRow(float32Data(results, name), distinct.length)); // [H, Q, Dh] each
     const prefixes = distinct.map((_, row) =>
-      joinParts(parts.map((rows) => required(rows[row], 'keys and values of an image'))),
+      joinParts(parts.map((rows) => required(rows[row], 'the keys and values of an image'))),
     );
-    return images.map((image) => required(prefixes[distinct.indexOf(image)], 'keys and values of an image'));
+    return images.map((image) => required(prefixes[distinct.indexOf(image)], 'the prefix of an image'));
   }
 
   /**

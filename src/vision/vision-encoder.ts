@@ -1,6 +1,7 @@
 /** Pixels to image embeddings: the image encoder, run once per image whatever is asked of it afterwards. */
 import { join } from 'node:path';
 import type { Pack } from '../pack/model-declaration.ts';
+import { required } from '../required.ts';
 import type { Compute } from '../runtime/compute.ts';
 import { float32Data, float32Tensor, Session } from '../runtime/session.ts';
 import { ImageEmbeds } from './image-embeds.ts';
@@ -45,8 +46,12 @@ export class VisionEncoder {
       { pixel_values: float32Tensor(batch, [pixelValues.length, 3, size, size]) },
       { image_embeds: null },
     );
-    const [images = 0, tokens = 0, width = 0] = results['image_embeds']?.dims ?? [];
-    return new ImageEmbeds(float32Data(results, 'image_embeds'), [images, tokens, width]);
+    const [images, tokens, width] = required(results['image_embeds'], 'the result image_embeds').dims;
+    return new ImageEmbeds(float32Data(results, 'image_embeds'), [
+      required(images, 'the images of image_embeds'),
+      required(tokens, 'the tokens of image_embeds'),
+      required(width, 'the width of image_embeds'),
+    ]);
   }
 
   async dispose(): Promise<void> {

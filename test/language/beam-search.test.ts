@@ -48,7 +48,7 @@ function run(
 
 type Hypothesis = { ids: number[]; sum: number; score: number };
 
-/** The rules of spec 6.0 one after the other, with whole sequences and full sorts. */
+/** The rules of the reference one after the other, with whole sequences and full sorts. */
 function runByTheBook(
   limits: RowLimits,
   { vocabSize, seed, beams, lengthPenalty, bound }: Search,

@@ -1,29 +1,39 @@
-import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FinishedBeams } from '../../src/language/finished-beams.ts';
 
-const beams = fc.array(
-  fc.record({ length: fc.integer({ min: 1, max: 6 }), sum: fc.integer({ min: -30, max: -1 }), stopped: fc.boolean() }),
-  { minLength: 1, maxLength: 12 },
-);
+/** `length` tokens. */
+function tokens(length: number): number[] {
+  return Array.from({ length }, () => 1);
+}
 
-test('the best has the greatest sum over the power of its length, and among equals it is the last that came', () => {
-  fc.assert(
-    fc.property(beams, fc.constantFrom(-1, 0, 0.5, 1, 2), fc.integer({ min: 12, max: 15 }), (added, penalty, most) => {
-      const finished = new FinishedBeams(most, penalty);
-      for (const { length, sum, stopped } of added) {
-        const tokenIds = Array.from({ length }, () => 1);
-        finished.add(tokenIds, sum, stopped);
-      }
-      const scores = added.map(({ length, sum }) => sum / length ** penalty);
-      const last = scores.lastIndexOf(Math.max(...scores));
-      expect(finished.best).toMatchObject({
-        sum: added[last]?.sum,
-        score: scores[last],
-        stopped: added[last]?.stopped,
-      });
-    }),
-  );
+test.each([
+  ['the sum itself with no length penalty', 0, -6, 4, -6],
+  ['the mean with a penalty of 1', 1, -6, 4, -1.5],
+  ['the sum over the square root of the length with 0.5', 0.5, -6, 4, -3],
+  ['the sum over the square of the length with 2', 2, -6, 4, -0.375],
+  ['the sum times the length with -1', -1, -6, 4, -24],
+])('a score is %s', (_, penalty, sum, length, expected) => {
+  const finished = new FinishedBeams(1, penalty);
+  finished.add(tokens(length), sum, true);
+  expect(finished.best?.score).toBe(expected);
+  expect(finished.rank(sum, length)).toBe(expected);
+});
+
+test('the best has the greatest score, in whatever order they come', () => {
+  const added = [-5, -1.5, -3, -2].map((sum) => ({ sum, stopped: sum !== -1.5 }));
+  for (const order of [added, added.toReversed()]) {
+    const finished = new FinishedBeams(4, 0);
+    for (const { sum, stopped } of order) finished.add(tokens(2), sum, stopped);
+    expect(finished.best).toEqual({ tokenIds: [1, 1], sum: -1.5, score: -1.5, stopped: false });
+  }
+});
+
+test('among equals the best is the last that came', () => {
+  const finished = new FinishedBeams(4, 1);
+  finished.add([1, 1], -4, false);
+  finished.add([2, 2, 2], -6, true);
+  finished.add([3], -9, true);
+  expect(finished.best).toEqual({ tokenIds: [2, 2, 2], sum: -6, score: -2, stopped: true });
 });
 
 test('the ranking is decided when it is full and its worst is at least as good as what can still come', () => {

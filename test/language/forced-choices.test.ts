@@ -56,13 +56,9 @@ describe('given answers', () => {
   test('have the sums that each has alone, whichever begin alike, are the beginning of others, or are the same', () => {
     fc.assert(
       fc.property(answers, (given) => {
-        const { logProbabilities, chosen, tokenIds, score } = judge(given);
+        const { logProbabilities } = judge(given);
         expect(logProbabilities).toHaveLength(given.length);
         for (const [index, one] of given.entries()) expect(logProbabilities[index]).toBeCloseTo(sumOf(one), 8);
-        const means = given.map((one, index) => (logProbabilities[index] ?? NaN) / one.length);
-        expect(chosen).toBe(means.indexOf(Math.max(...means)));
-        expect(tokenIds).toEqual(given[chosen]);
-        expect(score).toBe(logProbabilities[chosen]);
       }),
     );
   });
@@ -84,8 +80,42 @@ describe('given answers', () => {
   });
 
   test('that are equally likely are won by the first', () => {
-    expect(judge([[3, 1], [2], [2]]).chosen).toBe(sumOf([3, 1]) / 2 > sumOf([2]) ? 0 : 1);
     expect(judge([[2], [2], [2]]).chosen).toBe(0);
+  });
+});
+
+describe('with probabilities that are known', () => {
+  /** First tokens come with these probabilities, and those behind a 1 with the others. */
+  const FIRST = [0.1, 0.2, 0.3, 0.4];
+  const BEHIND_ONE = [0.5, 0.125, 0.25, 0.125];
+
+  function written(continuations: readonly (readonly number[])[]) {
+    const choices = new ForcedChoices(PROMPT_LENGTH, { kind: 'choices', continuations });
+    let end = choices.advance(Float32Array.from(FIRST, Math.log));
+    while (end === undefined) {
+      const rows = choices.nextTokenIds.flatMap((id) => (id === 1 ? BEHIND_ONE : FIRST));
+      end = choices.advance(Float32Array.from(rows, Math.log));
+    }
+    return choices.written;
+  }
+
+  test('the sums are those of the products of the probabilities', () => {
+    const { choices } = written([[1, 0], [3], [1, 2], [2]]);
+    [0.1, 0.4, 0.05, 0.3].forEach((probability, index) =>
+      expect(choices?.logProbabilities[index]).toBeCloseTo(Math.log(probability), 6),
+    );
+  });
+
+  test('the greatest mean wins, and its tokens and its sum are the answer', () => {
+    // Means: ln 0.1 / 2 = -1.15, ln 0.4 = -0.92, ln 0.3 = -1.20.
+    const { tokenIds, score, choices } = written([[1, 0], [3], [2]]);
+    expect(choices?.chosen).toBe(1);
+    expect(tokenIds).toEqual([3]);
+    expect(score).toBeCloseTo(-0.916291, 5);
+  });
+
+  test('an answer of two tokens beats one of one token that is exactly as likely', () => {
+    expect(written([[0], [1, 0]]).choices?.chosen).toBe(1);
   });
 });
 

@@ -5,7 +5,7 @@ import { jsonl } from '../../src/output/jsonl.ts';
 /** Texts of any UTF-16 code units, halves of surrogate pairs included. */
 const anyText = fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)) });
 
-test('a record is one line with its keys in the order of the contract', () => {
+test('a record is one line with its keys in the documented order', () => {
   const line = jsonl.encode({ schema: 1, image: 'photos/a.jpg', caption: 'a dog runs' });
   expect(line).toBe('{"schema":1,"image":"photos/a.jpg","caption":"a dog runs"}\n');
 });

@@ -2,8 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Tensor } from '../../src/runtime/session.ts';
 import { ImageEmbeds } from '../../src/vision/image-embeds.ts';
-import { pairBatches, PAIRS_PER_RUN } from '../../src/vision/image-text-pairs.ts';
-import { padTexts } from '../../src/vision/text-batch.ts';
+import { padTexts, pairBatches, PAIRS_PER_RUN } from '../../src/vision/image-text-pairs.ts';
 
 /** Five images of one number each: the number of the image. */
 const imageEmbeds = new ImageEmbeds(Float32Array.of(0, 1, 2, 3, 4), [5, 1, 1]);

@@ -134,9 +134,12 @@ function continues(answer: Answer, start: number, file: Download): boolean {
   return first === start;
 }
 
+const CONTENT_RANGE = /^bytes (?:(\d+)-\d+|\*)\/(?:(\d+)|\*)$/;
+
 /** `bytes 100-199/1000` as its first byte and its total; each undefined where it is not stated. */
 export function parseContentRange(value: string | null): { first: number | undefined; total: number | undefined } {
-  const [, first, total] = /^bytes (?:(\d+)-\d+|\*)\/(?:(\d+)|\*)$/.exec(value?.trim() ?? '') ?? [];
+  // No header, and one that is written otherwise, state neither.
+  const [, first, total] = (value === null ? null : CONTENT_RANGE.exec(value.trim())) ?? [];
   return {
     first: first === undefined ? undefined : Number(first),
     total: total === undefined ? undefined : Number(total),

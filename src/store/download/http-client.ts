@@ -136,6 +136,7 @@ async function* bodyOf(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   try {
+    // An answer may have no body.
     for await (const chunk of response.body ?? []) {
       // While a slow disk takes the data, the silence is ours.
       silence.end();

@@ -87,6 +87,7 @@ async function look(url: URL, subject: Subject, { http, signal }: DownloadMeans)
     if (bytes === undefined) {
       throw new DownloadError(subject.name, 'bad-answer', `${host} does not say how large the file is.`);
     }
+    // A server states either, both, or neither; the size is known always.
     const version = `${headers.get('etag') ?? ''} ${headers.get('last-modified') ?? ''} ${bytes}`;
     return { bytes, checksum: googleChecksum(headers), version: shortDigest(version) };
   } finally {
@@ -102,7 +103,8 @@ function sizeOf({ status, headers }: Answer): number | undefined {
 
 /** `x-goog-hash: crc32c=…, md5=…`; composite objects have no md5. */
 function googleChecksum(headers: Headers): Checksum | undefined {
-  const [, encoded] = /(?:^|[,\s])md5=([\w+/]{22}==)/.exec(headers.get('x-goog-hash') ?? '') ?? [];
+  const stated = headers.get('x-goog-hash');
+  const encoded = stated === null ? undefined : /(?:^|[,\s])md5=([\w+/]{22}==)/.exec(stated)?.[1];
   return encoded === undefined ? undefined : { kind: 'md5', hex: Buffer.from(encoded, 'base64').toString('hex') };
 }
 

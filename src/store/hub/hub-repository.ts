@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { DownloadError, MinigptError, UsageError } from '../../errors.ts';
 import { ObjectReader } from '../../pack/object-reader.ts';
+import { required } from '../../required.ts';
 import type { Checksum } from '../download/checksum.ts';
 import { download, isPresent, type DownloadMeans } from '../download/download.ts';
 import { onDisk, requireFreeSpace } from '../download/free-space.ts';
@@ -116,7 +117,7 @@ export class HubRepository {
       const file = this.files.get(path);
       if (file === undefined || (await isPresent(this.path(path), file.bytes, this.#subject(path).name))) continue;
       wanted.push(file);
-      needed += (file.bytes ?? 0) - (await this.#partialBytes(file));
+      needed += required(file.bytes, 'the size of a listed file') - (await this.#partialBytes(file));
     }
     if (wanted.length === 0) return;
     await requireFreeSpace(this.name, this.folder, needed, this.#means.freeBytes);
@@ -134,8 +135,9 @@ export class HubRepository {
     return new DownloadError(this.name, 'not-found', `the repository has no ${names} at ${this.revision}.`);
   }
 
-  async #fetchFile({ path, bytes = 0, checksum }: HubFile): Promise<void> {
+  async #fetchFile({ path, bytes: stated, checksum }: HubFile): Promise<void> {
     const subject = this.#subject(path);
+    const bytes = required(stated, 'the size of a listed file');
     if (checksum === undefined) {
       throw new DownloadError(subject.name, 'bad-answer', 'the hub gives no checksum for it.');
     }
@@ -156,6 +158,7 @@ export class HubRepository {
     });
   }
 
+  /** Bytes that were fetched before, 0 where none were. */
   async #partialBytes({ checksum }: HubFile): Promise<number> {
     if (checksum === undefined) return 0;
     const stats = await stat(`${this.#cache.blob(checksum.hex)}.incomplete`).catch(() => undefined);

@@ -39,12 +39,13 @@ function readEndpoint(value: string | undefined): string {
 
 /** As the hub's own tools read it. */
 function isTrue(value: string | undefined): boolean {
-  return /^(1|on|yes|true)$/i.test(value ?? '');
+  return value !== undefined && /^(1|on|yes|true)$/i.test(value);
 }
 
 async function readToken(): Promise<string | undefined> {
-  const variable = (process.env['HF_TOKEN'] ?? '').trim();
-  const token = variable === '' ? await readLogin() : variable;
+  const variable = process.env['HF_TOKEN']?.trim();
+  // An empty variable counts as none, and so does an empty file.
+  const token = variable === undefined || variable === '' ? await readLogin() : variable;
   if (token === undefined || token === '') return undefined;
   if (/[^\x21-\x7e]/.test(token)) {
     throw new UsageError('the access token in HF_TOKEN contains characters that no token has. Copy it again.');

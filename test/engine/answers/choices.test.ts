@@ -4,7 +4,6 @@ import { describe, expect, test } from 'vitest';
 import { ContinuousBatch, type GeneratedRow } from '../../../src/engine/answers/continuous-batch.ts';
 import { rowsPerAnswer, type GenerationOptions } from '../../../src/engine/model.ts';
 import { ImageError } from '../../../src/errors.ts';
-import { logProbability } from '../../../src/language/greedy.ts';
 import type { LanguageModel } from '../../../src/language/language-model.ts';
 import { EOS, fakeDecoder, logitsAfter } from '../fake-decoder.ts';
 import { fakeEncoderDecoder, START } from '../fake-encoder-decoder.ts';
@@ -45,7 +44,8 @@ async function ask(
 function sumOf(prompt: readonly number[], answer: readonly number[]): number {
   return answer.reduce((sum, id, index) => {
     const logits = Float32Array.from(logitsAfter([...prompt, ...answer.slice(0, index)]));
-    return sum + logProbability(logits, id);
+    const total = logits.reduce((all, logit) => all + Math.exp(logit), 0);
+    return sum + Math.log(Math.exp(logits[id] ?? NaN) / total);
   }, 0);
 }
 
