@@ -68,6 +68,7 @@ test('every kind of image that is not read has an error that names it', async ()
     'c.cr3': ['\0\0\0\x18ftypcrx ', /camera raw/],
     'd.psd': ['8BPS\0\x01', /Photoshop/],
     'e.jp2': ['\0\0\0\x0CjP  \r\n\x87\n', /JPEG 2000/],
+    'f.xcf': ['gimp xcf v011\0', /GIMP/],
     'g.exr': ['\x76\x2F\x31\x01', /OpenEXR/],
     // Recognised by content alone.
     scan: ['8BPS\0\x01\0\0\0\0\0\0\0\x03\0\0\0\x10\0\0\0\x10', /Photoshop/],
@@ -84,7 +85,7 @@ test('every kind of image that is not read has an error that names it', async ()
     expect(failures[`p/${name}`]).toEqual({ code: 'unsupported-format', message: expect.stringMatching(kind) });
     expect(stderr).toContain(`minigpt: p/${name}: ${failures[`p/${name}`]?.message}\n`);
   }
-  expect(lastLine(stderr)).toMatch(/^minigpt: 0 images captioned, 7 failed, in /);
+  expect(lastLine(stderr)).toMatch(/^minigpt: 0 images captioned, 8 failed, in /);
   expect(code).toBe(1);
 });
 
@@ -133,7 +134,7 @@ describe.skipIf(onWindows)('what is no regular file', () => {
       'p/pipe.jpg': unreadable('a pipe'),
       'p/socket.png': unreadable('a socket'),
     });
-    expect(lastLine(stderr)).toMatch(/^minigpt: 0 images captioned, 7 failed, in /);
+    expect(lastLine(stderr)).toMatch(/^minigpt: 0 images captioned, 8 failed, in /);
     expect(code).toBe(1);
   });
 });
