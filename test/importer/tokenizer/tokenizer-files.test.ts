@@ -66,7 +66,7 @@ describe("the language model's", () => {
 
   test('is named as missing where no source has one', async () => {
     await expect(writeTokenizers(await open(BERT), 'minigpt4-vicuna', pack)).rejects.toThrow(
-      "none of these holds the language model's tokenizer",
+      "none of these contains the language model's tokenizer",
     );
   });
 });
@@ -87,7 +87,7 @@ describe("the Q-Former's", () => {
 
   test('is named as missing where no source has one', async () => {
     await expect(writeTokenizers(await open(vicuna), 'instructblip-vicuna', pack)).rejects.toThrow(
-      "none of these holds the Q-Former's tokenizer (bert-base-uncased with vocab.txt)",
+      "none of these contains the Q-Former's tokenizer (bert-base-uncased with vocab.txt)",
     );
   });
 });
