@@ -1,5 +1,5 @@
 /** The texts of a golden record, decoded by us: each alone, all together, in another order, and turn by turn. */
-import { ImageError } from '../../errors.ts';
+import { ImageError, UsageError } from '../../errors.ts';
 import type { LanguageModel } from '../../language/language-model.ts';
 import { ContinuousBatch, type GeneratedRow } from '../answers/continuous-batch.ts';
 import type { Golden, GoldenCase, GoldenOptions, GoldenPrompt } from './record.ts';
@@ -171,7 +171,7 @@ export async function checkConversations(
 
 function wantedOfCase(recorded: GoldenCase, golden: Golden, texts: ModelTexts): Wanted {
   const prompt = golden.prompts[recorded.prompt ?? -1];
-  if (prompt === undefined) throw new RangeError('a case names a prompt that is not there');
+  if (prompt === undefined) throw new UsageError('a case of golden.json names a prompt that is not there.');
   return {
     image: recorded.image,
     prompt,

@@ -11,7 +11,7 @@ import { cachedAttention, cacheMasks, type CacheMasks } from '../graph/cached-at
 import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import { buildRotaryTables, rotate } from '../graph/rotary.ts';
 import type { Value } from '../graph/value.ts';
-import { concatRows, mergeLora, type LoraConfig, type Weight } from '../read/weight.ts';
+import { concatRows, mergeLora, rowsOf, type LoraConfig, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
 import { attentionHeads, count, normEpsilon, flag, MOST, requireValue, ropeTheta } from './config-keys.ts';
 import {
@@ -178,5 +178,5 @@ function takeProjection(weights: WeightCursor, name: Projection, config: LlamaCo
 /** The output head; the token embeddings where the config ties them. */
 function takeHead(weights: WeightCursor, config: LlamaConfig, tokenEmbeddings: Weight): Weight {
   if (config.tieWordEmbeddings) return tokenEmbeddings;
-  return weights.take('lm_head.weight', [weights.rows('lm_head.weight'), config.hiddenSize]);
+  return weights.take('lm_head.weight', [rowsOf(tokenEmbeddings), config.hiddenSize]);
 }

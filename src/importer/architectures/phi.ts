@@ -24,7 +24,7 @@ import { cachedAttention, cacheMasks, type CacheMasks } from '../graph/cached-at
 import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import { buildRotaryTables, rotate } from '../graph/rotary.ts';
 import type { Value } from '../graph/value.ts';
-import { concatRows, constantWeight, mergeLora, reorderRows, type LoraConfig, type Weight } from '../read/weight.ts';
+import { concatRows, constantWeight, mergeLora, reorderRows, rowsOf, type LoraConfig, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
 import { attentionHeads, count, normEpsilon, MOST, requireValue, ropeTheta } from './config-keys.ts';
 import { declareDecoder, HEAD_NAME, ROTARY_BUFFER, type BuildableArchitecture } from './language-architecture.ts';
@@ -55,7 +55,8 @@ export const PHI: BuildableArchitecture<PhiConfig> = {
   readConfig: readPhiConfig,
   declare: declareDecoder,
   tokenEmbeddings: 'model.embed_tokens.weight',
-  buildGraphs: (newGraph, weights, config) => buildDecoder(newGraph('decoder'), weights, config),
+  buildGraphs: (newGraph, weights, config, tokenEmbeddings) =>
+    buildDecoder(newGraph('decoder'), weights, config, rowsOf(tokenEmbeddings)),
 };
 
 type PhiConfig = {
@@ -148,8 +149,9 @@ function readOriginalSizes(config: ObjectReader): Sizes {
  * the row's own beginning.
  *
  * @param weights cursor at the language model, in any of the three published layouts of the attention
+ * @param vocabSize V, the height of the token embeddings and so of the head
  */
-function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: PhiConfig): void {
+function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: PhiConfig, vocabSize: number): void {
   const { hiddenSize: d, numHiddenLayers, numAttentionHeads: H, headDim, layerNormEps, hasTinyGptVNorms } = config;
   const model = weights.at('model');
   const inputs = declareDecoderInputs(g, d);
@@ -185,7 +187,7 @@ function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: PhiConfig)
     hidden = add(g, add(g, hidden, attended), feedForward(g, layer.at('mlp'), normalized, config)); // [B, S, d]
   }
   const normalized = layerNorm(g, hidden, model.takeNorm('final_layernorm', d), layerNormEps); // [B, d]
-  const head = weights.takeLinear('lm_head', weights.rows('lm_head.weight'), d);
+  const head = weights.takeLinear('lm_head', vocabSize, d);
   g.output('logits', linear(g, normalized, head.weight, head.bias)); // [B, V]
 }
 
