@@ -29,7 +29,7 @@ export async function runCommand(task: Task, paths: readonly string[], options: 
       onReady: (model) => {
         if (options.showPrompt === true) showPrompts(completed, model, terminal);
       },
-      outcomes: (model) => answerImages({ files, image, model, settings, pixels: decodeFile, signal }),
+      outcomes: (model, ending) => answerImages({ files, image, model, settings, pixels: decodeFile, signal: ending }),
     };
   });
 }
