@@ -1,9 +1,8 @@
 /** Copies of the embedded pack whose parts do not belong together: model.json says other sizes than the graphs compute with. */
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import onnxProto from 'onnx-proto';
-
-const { onnx } = onnxProto;
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { ModelProtoSchema } from '../src/importer/graph/generated/onnx_pb.ts';
 
 const NANO = join(import.meta.dirname, '../models/nano');
 
@@ -32,12 +31,11 @@ function withSizes(json: string, sizes: Sizes): string {
 }
 
 function withOpenShapes(graph: Uint8Array): Uint8Array {
-  const model = onnx.ModelProto.decode(graph);
+  const model = fromBinary(ModelProtoSchema, graph);
   for (const { name, type } of [...(model.graph?.input ?? []), ...(model.graph?.output ?? [])]) {
-    for (const [axis, dim] of (type?.tensorType?.shape?.dim ?? []).entries()) {
-      dim.dimParam ??= `${name}.${axis}`;
-      dim.dimValue = null;
-    }
+    if (type?.value.case !== 'tensorType') continue;
+    for (const [axis, dim] of (type.value.value.shape?.dim ?? []).entries())
+      if (dim.value.case === 'dimValue') dim.value = { case: 'dimParam', value: `${name}.${axis}` };
   }
-  return onnx.ModelProto.encode(model).finish();
+  return toBinary(ModelProtoSchema, model);
 }

@@ -20,22 +20,24 @@ import {
   type Precision,
 } from '../pack/model-declaration.ts';
 import type { ObjectReader } from '../pack/object-reader.ts';
+import { refuseTiedTables } from './adapters/tied-tables.ts';
 import { buildGraphs, type BuiltGraphs } from './build-graphs.ts';
 import { explainMissing, FAMILY_TRAITS } from './families/families.ts';
 import { ExternalData } from './graph/external-data.ts';
 import { encodeHere } from './graph/weight-piece.ts';
 import type { ImportThreads } from './import-threads.ts';
-import { resolveConfig, type ModelConfig } from './model-config.ts';
+import { explainLeftOver, type LeftOverTensor } from './left-over.ts';
+import { declaredImageSize, resolveConfig, wholeConfig, type ModelConfig } from './model-config.ts';
 import { unneededReason } from './names/unneeded.ts';
 import { CheckpointSource, readJson } from './read/checkpoint-source.ts';
-import { ORIGINAL_PREPROCESSING, readImageDeclaration } from './read/image-processor.ts';
-import type { StoredTensor } from './read/tensor-file.ts';
+import { ORIGINAL_PREPROCESSING, readImageDeclaration, type ImageSettings } from './read/image-processor.ts';
 import { CheckpointWeights } from './read/weights.ts';
-import { layOver, type Overlay } from './sources/overlay.ts';
+import { layOver } from './sources/overlay.ts';
+import { choiceOf, findGenerationConfig, findImageSettings, type PartChoice } from './sources/part-sources.ts';
 import { recognizeFamily } from './sources/recognize-family.ts';
-import { roleOf, type RoledSource } from './sources/source-role.ts';
+import { assignRoles, type RoledSource } from './sources/source-role.ts';
 import { readEosTokenIds } from './tokenizer/token-ids.ts';
-import { writeTokenizers, type WrittenTokenizers } from './tokenizer/tokenizer-files.ts';
+import { findTokenizers, writeTokenizers, type WrittenTokenizers } from './tokenizer/tokenizer-files.ts';
 
 /** Elements from which threads are started (128 MB of float32): less is imported before a thread would have started. */
 const WORTH_THREADS = 32 * 2 ** 20;
@@ -46,9 +48,6 @@ const MOST_THREADS = 8;
 /** `max_txt_len` of LAVIS' first stage. */
 const LAVIS_TEXT_TOKENS = 32;
 
-/** A tensor that the model does not use, with the reason. */
-export type LeftOverTensor = { name: string; file: string; shape: readonly number[]; reason: string };
-
 /** What is known once the configs are read and the graphs are built, before anything is written. */
 export type ImportPlan = {
   family: Family;
@@ -57,6 +56,12 @@ export type ImportPlan = {
   weightBytes: number;
   tensorsUsed: number;
   leftOver: LeftOverTensor[];
+  /** Tensors that a later source has too, with the file of that. */
+  replaced: { name: string; file: string; by: string }[];
+  /** Matrices that adapters were merged into. */
+  adapted: number;
+  /** Where each part comes from of which there was a choice. */
+  choices: PartChoice[];
 };
 
 export type ImportOptions = {
@@ -87,16 +92,12 @@ export type ImportOptions = {
  * @throws CheckpointError, ShapeError when the sources are not what an architecture expects.
  */
 export async function importCheckpoint(directory: string, options: ImportOptions): Promise<ModelDeclaration> {
-  const sources: RoledSource[] = [];
+  const sources: CheckpointSource[] = [];
   try {
-    for (const path of options.sources) {
-      const source = await CheckpointSource.open(path);
-      sources.push({ source, role: { kind: 'tokenizer' } });
-    }
-    for (const roled of sources) roled.role = await roleOf(roled.source);
-    return await importSources(sources, directory, options);
+    for (const path of options.sources) sources.push(await CheckpointSource.open(path));
+    return await importSources(await assignRoles(sources), directory, options);
   } finally {
-    for (const { source } of sources) await source.close();
+    for (const source of sources) await source.close();
   }
 }
 
@@ -111,13 +112,16 @@ async function importSources(
   const override = await readOverride(sources, options.config);
   const overlay = layOver(sources, family);
   const config = resolveConfig(sources, overlay.tensors, family, override);
-  const image = await readImage(sources, config);
+  const settings = await findImageSettings(sources);
+  const image = readImage(sources, config, settings?.part);
+  const folders = await findTokenizers(sources, family);
 
   const external = new ExternalData();
   const weights = new CheckpointWeights(overlay.tensors, {
     where: options.sources.join(', '),
     explainMissing: (name) => explainMissing(family, name),
     deltas: overlay.deltas,
+    adaptations: overlay.adaptations,
   });
   const built = buildGraphs(weights, external, bridge, config, precision);
   const visionLayers = config.vision.numHiddenLayers;
@@ -127,10 +131,26 @@ async function importSources(
     (name) => unneededReason(name, visionLayers, language?.architecture.leftOver),
     options.allowUnused === true,
   );
+  const adapters = sources.filter(({ role }) => role.kind === 'adapter').map(({ source }) => source);
+  await refuseTiedTables(adapters, weights, overlay);
   const { totalBytes: weightBytes } = external;
-  await options.onPlan?.({ family, precision, weightBytes, tensorsUsed: weights.used.length, leftOver });
+  await options.onPlan?.({
+    family,
+    precision,
+    weightBytes,
+    tensorsUsed: weights.used.length,
+    leftOver,
+    replaced: overlay.replaced.map(({ tensor: { name, file }, by }) => ({ name, file, by })),
+    adapted: weights.used.filter((name) => overlay.adaptations.has(name)).length,
+    choices: [
+      ...sources.flatMap(({ source }) => weightChoice(source)),
+      ...choiceOf('image settings', settings),
+      ...choiceOf('generation settings', await findGenerationConfig(sources)),
+      ...folders.choices,
+    ],
+  });
 
-  const tokenizers = await writeTokenizers(sources, family, directory);
+  const tokenizers = await writeTokenizers(folders, sources, family, directory);
   const described: ModelDeclaration = {
     schema: 1,
     id,
@@ -173,41 +193,36 @@ async function readOverride(
   return readJson(path);
 }
 
-async function readImage(sources: readonly RoledSource[], config: ModelConfig): Promise<ImageDeclaration> {
-  const { imageSize } = config.vision;
-  const whole = sources.find(({ role }) => role.kind === 'whole-model')?.source;
+/** @throws CheckpointError when a whole model says nowhere how its images are prepared, or two things. */
+function readImage(
+  sources: readonly RoledSource[],
+  { vision: { imageSize } }: ModelConfig,
+  settings: ImageSettings | undefined,
+): ImageDeclaration {
+  const whole = wholeConfig(sources);
   if (whole === undefined) return { imageSize, ...ORIGINAL_PREPROCESSING };
-  const image = await readImageDeclaration(whole);
-  if (image.imageSize !== imageSize) {
+  if (settings === undefined) {
     throw new CheckpointError(
-      whole.path,
-      `preprocessor_config.json makes images of ${image.imageSize} pixels, but config.json expects ${imageSize}.`,
+      sources.map(({ source }) => source.path).join(', '),
+      'the image settings are missing: preprocessor_config.json, or processor_config.json with image_processor in it. Copy the file from the model that this one was made from, or give the folder of that model before it.',
     );
   }
-  return image;
+  const image = readImageDeclaration(settings);
+  const declared = declaredImageSize(whole);
+  if (image.imageSize !== declared) {
+    throw new CheckpointError(
+      settings.path,
+      `it makes images of ${image.imageSize} pixels, but config.json expects ${declared}. If config.json is right, write "size": {"height": ${declared}, "width": ${declared}}.`,
+    );
+  }
+  return { ...image, imageSize };
 }
 
-/** @throws CheckpointError for a tensor that nobody expects: the model would ignore something that matters. */
-function explainLeftOver(
-  weights: CheckpointWeights,
-  overlay: Overlay,
-  reasonFor: (name: string) => string | undefined,
-  allowUnused: boolean,
-): LeftOverTensor[] {
-  const leftOver: LeftOverTensor[] = [];
-  const add = ({ name, file, shape }: StoredTensor, reason: string | undefined): void => {
-    if (reason === undefined && !allowUnused) {
-      throw new CheckpointError(
-        file,
-        `tensor ${name} [${shape.join(', ')}] is not known to this architecture. The checkpoint may be of another family. Use --allow-unused to leave the tensor out.`,
-      );
-    }
-    leftOver.push({ name, file, shape, reason: reason ?? 'unknown, left out as asked' });
-  };
-  for (const { tensor, reason } of overlay.unneeded) add(tensor, reason);
-  for (const [name, tensor] of weights.leftOver) add(tensor, reasonFor(name));
-  for (const tensor of overlay.unknown) add(tensor, undefined);
-  return leftOver;
+/** The weight files of a folder that holds several. */
+function weightChoice({ path, choice }: CheckpointSource): PartChoice[] {
+  if (choice === undefined) return [];
+  const why = 'as in transformers, a single file comes before shards, and safetensors before pickles';
+  return [{ part: `weights of ${path}`, ...choice, why }];
 }
 
 /** LAVIS' own files were trained with its text processor and a short limit; a whole model takes the text as it is, as transformers does. */

@@ -6,9 +6,10 @@ import { CheckpointError } from '../errors.ts';
 import type { Family } from '../pack/model-declaration.ts';
 import { ObjectReader } from '../pack/object-reader.ts';
 import { BRIDGE_ARCHITECTURES } from './architectures/bridges.ts';
-import { integer } from './architectures/config-keys.ts';
-import { PATCH_SIZE, readVisionConfig, type VisionConfig } from './architectures/eva-vit.ts';
+import { count, MOST, number } from './architectures/config-keys.ts';
+import { patchCount, readPatchSize, readVisionConfig, type VisionConfig } from './architectures/eva-vit.ts';
 import type { LanguagePlan } from './architectures/language-architecture.ts';
+import { PATCHES_PER_TOKEN } from './architectures/qformer-projection.ts';
 import { readQFormerConfig, type QFormerConfig } from './architectures/qformer-config.ts';
 import { explainMissing, FAMILY_TRAITS } from './families/families.ts';
 import type { FamilyTraits } from './families/family-traits.ts';
@@ -45,16 +46,26 @@ export function resolveConfig(
 ): ModelConfig {
   const traits = FAMILY_TRAITS[family];
   const { hasQFormer } = BRIDGE_ARCHITECTURES[traits.bridge];
-  const whole = sources.map(({ role }) => role).find((role) => role.kind === 'whole-model');
-  const config = override ?? whole?.config ?? emptyConfig();
+  const whole = wholeConfig(sources);
+  const config = override ?? whole ?? emptyConfig();
   const vision = readVision(sources, tensors, traits, config, whole !== undefined);
   const queries = tensors.get('query_tokens')?.tensor.shape[1] ?? NUM_QUERY_TOKENS;
   return {
     vision,
     qformer: hasQFormer ? readQFormerConfig(config.objectOrEmpty('qformer_config'), vision.hiddenSize) : undefined,
-    numQueryTokens: integer(config, 'num_query_tokens', queries),
-    language: readLanguage(sources, family, config, whole?.config),
+    numQueryTokens: count(config, 'num_query_tokens', MOST.queries, queries),
+    language: readLanguage(sources, family, config, whole),
   };
+}
+
+/** The config.json of the whole model that comes last. */
+export function wholeConfig(sources: readonly RoledSource[]): ObjectReader | undefined {
+  return sources.flatMap(({ role }) => (role.kind === 'whole-model' ? [role.config] : [])).at(-1);
+}
+
+/** Side of the image that the config of a whole model states. */
+export function declaredImageSize(config: ObjectReader): number {
+  return count(config.objectOrEmpty('vision_config'), 'image_size', MOST.pixels, TRANSFORMERS_VISION.imageSize);
 }
 
 function readVision(
@@ -66,17 +77,26 @@ function readVision(
 ): VisionConfig {
   const section = config.objectOrEmpty('vision_config');
   // The norm after the last block was trained together with the Q-Former.
-  const mayLackPostLayernorm = !BRIDGE_ARCHITECTURES[bridge].hasQFormer;
-  if (isWhole) return readVisionConfig(section, { ...TRANSFORMERS_VISION, mayLackPostLayernorm });
+  const { hasQFormer } = BRIDGE_ARCHITECTURES[bridge];
+  const mayLackPostLayernorm = !hasQFormer;
+  if (isWhole) {
+    const vision = readVisionConfig(section, { ...TRANSFORMERS_VISION, mayLackPostLayernorm });
+    // What was trained further with the code of the originals may have been trained on larger images.
+    const behind = sources.slice(sources.findLastIndex(({ role }) => role.kind === 'whole-model') + 1);
+    return { ...vision, imageSize: trainingCount(behind, 'image_size', MOST.pixels) ?? vision.imageSize };
+  }
   const rows = tensors.get('vision_model.embeddings.position_embedding')?.tensor.shape[1];
-  const patchSize = integer(section, 'patch_size', PATCH_SIZE);
-  const ofTensor = rows === undefined ? undefined : Math.sqrt(rows - 1) * patchSize;
-  const trained = trainingNumber(sources, 'image_size');
-  return readVisionConfig(section, {
+  const ofTensor = rows === undefined ? undefined : Math.sqrt(rows - 1) * readPatchSize(section);
+  const trained = trainingCount(sources, 'image_size', MOST.pixels);
+  const vision = readVisionConfig(section, {
     ...ORIGINAL_VISION,
     imageSize: trained ?? (hasFixedImageSize ? imageSize : (ofTensor ?? imageSize)),
     mayLackPostLayernorm,
   });
+  if (!hasQFormer && patchCount(vision) % PATCHES_PER_TOKEN !== 0) {
+    section.fail('image_size', `a size of which ${PATCHES_PER_TOKEN} patches each make an image token`);
+  }
+  return vision;
 }
 
 function readLanguage(
@@ -108,18 +128,23 @@ function readLanguage(
 function readLora(sources: readonly RoledSource[], override: ObjectReader, published: LoraConfig): LoraConfig {
   const section = override.objectOrEmpty('lora');
   return {
-    rank: integer(section, 'r', trainingNumber(sources, 'lora_r') ?? published.rank),
-    alpha: integer(section, 'alpha', trainingNumber(sources, 'lora_alpha') ?? published.alpha),
+    rank: count(section, 'r', MOST.rank, trainingCount(sources, 'lora_r', MOST.rank) ?? published.rank),
+    alpha: number(section, 'alpha', trainingSettings(sources, 'lora_alpha')?.number('lora_alpha') ?? published.alpha),
   };
 }
 
-/** A number among the settings of the training run that is nearest to the end. */
-function trainingNumber(sources: readonly RoledSource[], key: string): number | undefined {
-  const settings = sources
+/** A size among the settings of the training run that is nearest to the end. */
+function trainingCount(sources: readonly RoledSource[], key: string, most: number): number | undefined {
+  const settings = trainingSettings(sources, key);
+  return settings && count(settings, key, most);
+}
+
+/** The settings of the training run that is nearest to the end and has this key. */
+function trainingSettings(sources: readonly RoledSource[], key: string): ObjectReader | undefined {
+  return sources
     .filter(({ role }) => role.kind === 'trained-parts')
     .map(({ source }) => source.trainingSettings)
     .findLast((reader) => reader.has(key));
-  return settings?.integer(key);
 }
 
 function emptyConfig(): ObjectReader {

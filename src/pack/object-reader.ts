@@ -96,6 +96,22 @@ export class ObjectReader {
     return Array.isArray(this.#own(key));
   }
 
+  /** Whether the value is a string, for keys that may hold something else too. */
+  isString(key: string): boolean {
+    return typeof this.#own(key) === 'string';
+  }
+
+  /** Whether the value is a number, for keys that may hold something else too. */
+  isNumber(key: string): boolean {
+    return typeof this.#own(key) === 'number';
+  }
+
+  /** Whether the value is one that Python counts as true: not missing, null, false, 0 or empty. */
+  isTruthy(key: string): boolean {
+    const value = this.#own(key);
+    return typeof value === 'object' && value !== null ? Object.keys(value).length > 0 : Boolean(value);
+  }
+
   /** A list of whole numbers of at least 0. */
   integers(key: string): number[] {
     const value = this.#take(key);

@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { basename } from 'node:path';
 import { CheckpointError, OutputError, PackError } from '../../errors.ts';
 import { printable } from '../../output/printable.ts';
+import type { ImportPlan } from '../../importer/import-checkpoint.ts';
 import type { Family, ModelDeclaration, Precision } from '../../pack/model-declaration.ts';
 import { freeBytes } from '../../store/download/free-space.ts';
 import { installPack } from '../../store/install.ts';
@@ -47,6 +48,7 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
           terminal.say(
             `${sources.join(', ')}: ${plan.family}, ${plan.tensorsUsed} tensors; ${formatBytes(plan.weightBytes)} as ${plan.precision}`,
           );
+          for (const line of describeSources(plan)) terminal.say(line);
           if (plan.leftOver.length > 0) {
             const rows = plan.leftOver.map(({ name, file, shape, reason }) => [
               printable(name),
@@ -79,6 +81,22 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
     progress.stop();
     interruption.release();
   }
+}
+
+/** Which source each part comes from where there was a choice, and what adapters and later sources changed. */
+function describeSources({ choices, replaced, adapted }: ImportPlan): string[] {
+  const lines = choices.map(
+    ({ part, taken, leftOut, why }) =>
+      `${printable(`${part}: taken from ${taken}, not from ${leftOut.join(', ')}`)} (${why})`,
+  );
+  const counts = new Map<string, number>();
+  for (const { file, by } of replaced) {
+    const change = `${printable(file)} are replaced by those of ${printable(by)}`;
+    counts.set(change, (counts.get(change) ?? 0) + 1);
+  }
+  for (const [change, count] of counts) lines.push(`${count} tensors of ${change}`);
+  if (adapted > 0) lines.push(`the adapter is merged into ${adapted} tensors`);
+  return lines;
 }
 
 /**

@@ -108,6 +108,11 @@ function printReport(report: GoldenReport): boolean {
     );
   }
   if (different.length > SHOWN_CASES) process.stdout.write(`  and ${different.length - SHOWN_CASES} more\n`);
+  if (report.paddedRows > 0) {
+    process.stdout.write(
+      `not compared: the logits of ${report.paddedRows} rows at the end of the vocabulary, which the record does not have (padding), and the scores of beams, in which they have a share\n`,
+    );
+  }
   for (const [options, cases] of report.notRun) {
     process.stdout.write(`not run: ${cases} cases with ${options}, because this version does not support it\n`);
   }

@@ -36,9 +36,9 @@ export type MatchOptions = InputOptions &
  */
 export async function runMatch(paths: readonly string[], options: MatchOptions): Promise<number> {
   const { top } = options;
-  return runStream(top === undefined ? 'match' : 'rank', options, async (terminal, signal) => {
+  return runStream(top === undefined ? 'match' : 'rank', options, async (terminal, interrupted) => {
     const texts = await readTexts(options);
-    const found = await findImages(paths, options, process.stdin, signal);
+    const found = await findImages(paths, options, process.stdin, interrupted);
     reportDiscovery(found, options.verbose === true, terminal);
     const discovery = { ...found, files: selectImages(found.files, everyImage) };
     const pack = await resolvePack(chooseModel(options, process.env));

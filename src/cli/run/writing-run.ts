@@ -17,8 +17,8 @@ import type { Terminal } from '../terminal/terminal.ts';
  */
 export async function runCommand(task: Task, paths: readonly string[], options: RunOptions): Promise<number> {
   const kind = task.kind === 'caption' && options.allWordings === true ? 'wordings' : task.kind;
-  return runStream(kind, options, async (terminal, signal): Promise<PreparedRun<Model>> => {
-    const { task: completed, ...prepared } = await prepare(task, paths, options, terminal, signal);
+  return runStream(kind, options, async (terminal, interrupted): Promise<PreparedRun<Model>> => {
+    const { task: completed, ...prepared } = await prepare(task, paths, options, terminal, interrupted);
     const { discovery, pack, settings, loadOptions } = prepared;
     const { files } = discovery;
     const { loadModel } = await import('../../engine/load-model.ts');
@@ -29,7 +29,7 @@ export async function runCommand(task: Task, paths: readonly string[], options: 
       onReady: (model) => {
         if (options.showPrompt === true) showPrompts(completed, model, terminal);
       },
-      outcomes: (model, ending) => answerImages({ files, image, model, settings, pixels: decodeFile, signal: ending }),
+      outcomes: (model, signal) => answerImages({ files, image, model, settings, pixels: decodeFile, signal }),
     };
   });
 }

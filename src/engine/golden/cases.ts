@@ -1,5 +1,5 @@
 /** The texts of a golden record, decoded by us: each alone, all together, in another order, and turn by turn. */
-import { ImageError } from '../../errors.ts';
+import { ImageError, UsageError } from '../../errors.ts';
 import type { LanguageModel } from '../../language/language-model.ts';
 import { required } from '../../required.ts';
 import { ContinuousBatch, type GeneratedRow } from '../answers/continuous-batch.ts';
@@ -174,9 +174,10 @@ export async function checkConversations(
 
 function wantedOfCase(recorded: GoldenCase, golden: Golden, texts: ModelTexts): Wanted {
   const prompt = recorded.prompt === undefined ? undefined : golden.prompts[recorded.prompt];
+  if (prompt === undefined) throw new UsageError('a case of golden.json names a prompt that is not there.');
   return {
     image: recorded.image,
-    prompt: required(prompt, 'the prompt of a case'),
+    prompt,
     options: generationOptions(recorded.options, golden.stopIds, []),
     ids: recorded.ids,
     text: recorded.text,

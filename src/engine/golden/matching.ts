@@ -29,6 +29,7 @@ export async function checkMatching(
   });
   const writing = await checkWriting(pack, golden, compute, tokenizer, tolerance ?? golden.tolerance.score);
   return {
+    paddedRows: 0,
     stages: [...stages, writing.scores].filter((stage) => stage !== undefined),
     runs: [checkTexts(golden, tokenizer), ...writing.runs],
     notRun: countNotRun(golden),

@@ -14,6 +14,8 @@ export type GoldenRun = { name: string; checked: number; equal: number; differen
 
 export type GoldenReport = {
   stages: StageDifference[];
+  /** Rows of the pack's vocabulary behind those of the record: padding, which is not compared. */
+  paddedRows: number;
   runs: GoldenRun[];
   /** Cases with options that this version cannot decode with, by option. */
   notRun: ReadonlyMap<string, number>;

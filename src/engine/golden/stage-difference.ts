@@ -1,4 +1,5 @@
 /** How far a stage is from a reference, element by element. */
+import { UsageError } from '../../errors.ts';
 
 export type StageDifference = {
   stage: string;
@@ -18,7 +19,7 @@ export type StagePair = readonly [expected: Float32Array | undefined, received: 
  * Element by element over all pairs whose reference is recorded.
  *
  * @returns undefined where nothing is recorded for this stage
- * @throws RangeError when a pair differs in length: the pack is of another model than the record.
+ * @throws UsageError when a pair differs in length: the pack is of another model than the record.
  */
 export function compareStage(
   stage: string,
@@ -34,8 +35,8 @@ export function compareStage(
   for (const [expected, received] of pairs) {
     if (expected === undefined) continue;
     if (expected.length !== received.length) {
-      throw new RangeError(
-        `${stage}: the reference holds ${expected.length} numbers, the pack yields ${received.length}`,
+      throw new UsageError(
+        `${stage}: the record has ${expected.length} numbers, but the pack yields ${received.length}. The record is of another model; give the one that was made from the same checkpoint.`,
       );
     }
     elements += expected.length;

@@ -2,6 +2,7 @@
  * The stages of a language pack against a golden record. Each stage is fed with the reference's own input where the record holds it, so
  * differences do not pile up; logits come from the whole way, since they are what a user gets.
  */
+import { UsageError } from '../../errors.ts';
 import type { EncoderDecoder } from '../../language/encoder-decoder.ts';
 import type { LanguageModel } from '../../language/language-model.ts';
 import { required } from '../../required.ts';
@@ -16,10 +17,11 @@ export type GoldenModel = { encoder: ImageEncoder; language: LanguageModel };
 /** Image tokens [Q, d] of an image for a prompt of the record. */
 export type ImageTokensOf = (image: number, prompt: GoldenPrompt) => Promise<Float32Array>;
 
-/** The rows of `pixel_values`, one [3, S, S] per image. @throws RangeError when the record has none. */
+/** The rows of `pixel_values`, one [3, S, S] per image. @throws UsageError when the record has none. */
 export async function pixelValuesOf(golden: Golden): Promise<Float32Array[]> {
   const pixelValues = await golden.tensor('pixel_values');
-  if (pixelValues === undefined) throw new RangeError('golden.safetensors holds no pixel_values');
+  if (pixelValues === undefined)
+    throw new UsageError('golden.safetensors has no pixel_values. The record is incomplete.');
   const length = pixelValues.length / golden.images.length;
   return golden.images.map((_, image) => pixelValues.slice(image * length, (image + 1) * length));
 }
@@ -62,7 +64,8 @@ export async function imageTokensByPrompt({ encoder }: GoldenModel, golden: Gold
   const known = new Map<string, Promise<Float32Array>>();
   const compute = async (image: number, prompt: GoldenPrompt): Promise<Float32Array> => {
     const imageEmbeds = embeds[image];
-    if (imageEmbeds === undefined) throw new RangeError(`the record has no image ${image}`);
+    if (imageEmbeds === undefined)
+      throw new UsageError(`golden.json names image ${image}, which the record does not have.`);
     const instructions = encoder.readsInstruction ? [instructionOf(prompt)] : undefined;
     const [imageTokens] = await encoder.imageTokens(imageEmbeds, [0], instructions);
     if (imageTokens === undefined) throw new RangeError('an image should have image tokens');
@@ -76,20 +79,27 @@ export async function imageTokensByPrompt({ encoder }: GoldenModel, golden: Gold
   };
 }
 
-/** Compares the prompt's embeddings, the encoder's output where there is one, and the logits of the first and of further steps. */
+/**
+ * Compares the prompt's embeddings, the encoder's output where there is one, and the logits of the first and of further steps. A vocabulary may have
+ * been padded with rows that no token has, for the sake of the hardware: logits are compared as far as the record's vocabulary goes.
+ */
 export async function checkProbes(
   { language }: GoldenModel,
   golden: Golden,
   imageTokensOf: ImageTokensOf,
   tolerance: { hidden: number; logits: number },
 ): Promise<StageDifference[]> {
+  const { vocabSize } = language.declaration;
+  const vocabulary = vocabSize - (await paddedRows(vocabSize, golden));
   const embeds: StagePair[] = [];
   const encoded: StagePair[] = [];
   const firstLogits: StagePair[] = [];
   const stepLogits: StagePair[] = [];
   for (const { index, image, prompt: promptIndex, forcedIds } of golden.probes) {
     const prompt = golden.prompts[promptIndex];
-    if (prompt === undefined) throw new RangeError(`probe ${index} names a prompt that is not there`);
+    if (prompt === undefined) {
+      throw new UsageError(`probe ${index} of golden.json names prompt ${promptIndex}, which is not there.`);
+    }
     const imageTokens = await imageTokensOf(image, prompt); // [Q, d]
     const row = await embedPrompt(language, { segments: prompt.segmentIds, imageTokens }); // [T, d]
     embeds.push([await golden.tensor(`probe${index}.inputs_embeds`), row.embeds]);
@@ -98,14 +108,14 @@ export async function checkProbes(
     }
     const cache = language.newCache(1, language.positionsNeeded(row.length, forcedIds.length + 1));
     const { logits: first, lengths } = await language.prefill(cache, 0, [row]);
-    firstLogits.push([await golden.tensor(`probe${index}.first_logits`), first]);
+    firstLogits.push([await golden.tensor(`probe${index}.first_logits`), first.subarray(0, vocabulary)]);
     if (forcedIds.length === 0) continue;
     const length = required(lengths[0], 'the length of a prompt that was read');
-    const steps = new Float32Array((forcedIds.length + 1) * first.length);
-    steps.set(first);
+    const steps = new Float32Array((forcedIds.length + 1) * vocabulary);
+    steps.set(first.subarray(0, vocabulary));
     for (const [step, id] of forcedIds.entries()) {
       const logits = await language.step(cache, [id], [length + step]);
-      steps.set(logits, (step + 1) * first.length);
+      steps.set(logits.subarray(0, vocabulary), (step + 1) * vocabulary);
     }
     const expected = await golden.tensor(`probe${index}.step_logits`);
     // Some records end with the logits before the last forced id, others after it.
@@ -117,6 +127,15 @@ export async function checkProbes(
     compareStage('first logits', firstLogits, tolerance.logits),
     compareStage('step logits', stepLogits, tolerance.logits),
   ].filter((stage) => stage !== undefined);
+}
+
+/** How many rows the pack's vocabulary has behind those of the record. */
+export async function paddedRows(vocabSize: number, golden: Golden): Promise<number> {
+  for (const { index } of golden.probes) {
+    const logits = await golden.tensor(`probe${index}.first_logits`);
+    if (logits !== undefined) return Math.max(vocabSize - logits.length, 0);
+  }
+  return 0;
 }
 
 function isEncoderDecoder(language: LanguageModel): language is EncoderDecoder {

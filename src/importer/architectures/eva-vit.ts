@@ -23,11 +23,11 @@ import type { GraphBuilder } from '../graph/builder.ts';
 import type { Value } from '../graph/value.ts';
 import { concatRows, constantWeight, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
-import { attentionHeads, integer, number } from './config-keys.ts';
+import { attentionHeads, count, normEpsilon, MOST } from './config-keys.ts';
 import { interpolatePositions } from './position-interpolation.ts';
 
 /** Side of a patch in pixels, where no config says anything else. */
-export const PATCH_SIZE = 14;
+const PATCH_SIZE = 14;
 
 export type VisionConfig = {
   hiddenSize: number;
@@ -55,20 +55,28 @@ type VisionDefaults = Pick<VisionConfig, 'imageSize' | 'layerNormEps' | 'postLay
  */
 export function readVisionConfig(config: ObjectReader, defaults: VisionDefaults): VisionConfig {
   if (config.has('hidden_act')) config.oneOf('hidden_act', ['gelu']);
-  const hiddenSize = integer(config, 'hidden_size', 1408);
-  const layerNormEps = number(config, 'layer_norm_eps', defaults.layerNormEps);
+  const hiddenSize = count(config, 'hidden_size', MOST.features, 1408);
+  const layerNormEps = normEpsilon(config, 'layer_norm_eps', defaults.layerNormEps);
   const postDefault = defaults.postLayerNormEps === defaults.layerNormEps ? layerNormEps : defaults.postLayerNormEps;
+  const imageSize = count(config, 'image_size', MOST.pixels, defaults.imageSize);
+  const patchSize = readPatchSize(config);
+  if (patchSize > imageSize) config.fail('patch_size', `at most the size of the image (${imageSize})`);
   return {
     hiddenSize,
-    intermediateSize: integer(config, 'intermediate_size', 6144),
-    numHiddenLayers: integer(config, 'num_hidden_layers', 39),
+    intermediateSize: count(config, 'intermediate_size', MOST.features, 6144),
+    numHiddenLayers: count(config, 'num_hidden_layers', MOST.layers, 39),
     numAttentionHeads: attentionHeads(config, 16, hiddenSize),
-    imageSize: integer(config, 'image_size', defaults.imageSize),
-    patchSize: integer(config, 'patch_size', PATCH_SIZE),
+    imageSize,
+    patchSize,
     layerNormEps,
-    postLayerNormEps: number(config, 'ln_vision_eps', postDefault),
+    postLayerNormEps: normEpsilon(config, 'ln_vision_eps', postDefault),
     mayLackPostLayernorm: defaults.mayLackPostLayernorm,
   };
+}
+
+/** Side of a patch in pixels. */
+export function readPatchSize(config: ObjectReader): number {
+  return count(config, 'patch_size', MOST.pixels, PATCH_SIZE);
 }
 
 /** P, of an image whose side may have a rest that no patch covers. */

@@ -11,9 +11,9 @@ import { cachedAttention, cacheMasks, type CacheMasks } from '../graph/cached-at
 import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import { buildRotaryTables, rotate } from '../graph/rotary.ts';
 import type { Value } from '../graph/value.ts';
-import { concatRows, mergeLora, type LoraConfig, type Weight } from '../read/weight.ts';
+import { concatRows, mergeLora, rowsOf, type LoraConfig, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
-import { attentionHeads, flag, integer, number, requireValue, ropeTheta } from './config-keys.ts';
+import { attentionHeads, count, normEpsilon, flag, MOST, requireValue, ropeTheta } from './config-keys.ts';
 import {
   declareDecoder,
   HEAD_NAME,
@@ -64,23 +64,23 @@ function readLlamaConfig(config: ObjectReader): LlamaConfig {
   requireValue(config, 'attention_bias', false);
   requireValue(config, 'mlp_bias', false);
   if (config.has('rope_scaling')) config.fail('rope_scaling', 'null');
-  const hiddenSize = integer(config, 'hidden_size', 4096);
+  const hiddenSize = count(config, 'hidden_size', MOST.features, 4096);
   const numAttentionHeads = attentionHeads(config, 32, hiddenSize);
-  const numKeyValueHeads = integer(config, 'num_key_value_heads', numAttentionHeads);
-  if (numKeyValueHeads === 0 || numAttentionHeads % numKeyValueHeads !== 0)
+  const numKeyValueHeads = count(config, 'num_key_value_heads', MOST.heads, numAttentionHeads);
+  if (numAttentionHeads % numKeyValueHeads !== 0)
     config.fail('num_key_value_heads', `a divisor of num_attention_heads (${numAttentionHeads})`);
-  const headDim = integer(config, 'head_dim', hiddenSize / numAttentionHeads);
-  if (headDim === 0 || headDim % 2 !== 0) config.fail('head_dim', 'an even number');
+  const headDim = count(config, 'head_dim', MOST.features, hiddenSize / numAttentionHeads);
+  if (headDim % 2 !== 0) config.fail('head_dim', 'an even number');
   return {
     hiddenSize,
-    intermediateSize: integer(config, 'intermediate_size', 11_008),
-    numHiddenLayers: integer(config, 'num_hidden_layers', 32),
+    intermediateSize: count(config, 'intermediate_size', MOST.features, 11_008),
+    numHiddenLayers: count(config, 'num_hidden_layers', MOST.layers, 32),
     numAttentionHeads,
     numKeyValueHeads,
     headDim,
-    maxPositionEmbeddings: integer(config, 'max_position_embeddings', 2048),
+    maxPositionEmbeddings: count(config, 'max_position_embeddings', MOST.positions, 2048),
     ropeTheta: ropeTheta(config),
-    rmsNormEps: number(config, 'rms_norm_eps', 1e-6),
+    rmsNormEps: normEpsilon(config, 'rms_norm_eps', 1e-6),
     tieWordEmbeddings: flag(config, 'tie_word_embeddings', false),
     lora: undefined,
   };
@@ -178,5 +178,5 @@ function takeProjection(weights: WeightCursor, name: Projection, config: LlamaCo
 /** The output head; the token embeddings where the config ties them. */
 function takeHead(weights: WeightCursor, config: LlamaConfig, tokenEmbeddings: Weight): Weight {
   if (config.tieWordEmbeddings) return tokenEmbeddings;
-  return weights.take('lm_head.weight', [weights.rows('lm_head.weight'), config.hiddenSize]);
+  return weights.take('lm_head.weight', [rowsOf(tokenEmbeddings), config.hiddenSize]);
 }

@@ -22,7 +22,7 @@ import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import type { Value } from '../graph/value.ts';
 import { concatRows, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
-import { attentionHeads, integer, requireValue } from './config-keys.ts';
+import { attentionHeads, count, MOST, requireValue } from './config-keys.ts';
 import { declareDecoder, HEAD_NAME, TIED_HEAD, type BuildableArchitecture } from './language-architecture.ts';
 
 /** Learned position p stands in row p + 2 of its table: rows 0 and 1 are left over from fairseq's padding. */
@@ -68,7 +68,7 @@ function readOptConfig(config: ObjectReader): OptConfig {
   requireValue(config, '_remove_final_layer_norm', false);
   requireValue(config, 'layer_norm_elementwise_affine', true);
   requireValue(config, 'tie_word_embeddings', true);
-  const hiddenSize = integer(config, 'hidden_size', 768);
+  const hiddenSize = count(config, 'hidden_size', MOST.features, 768);
   // Only OPT-350m, which no BLIP-2 uses, embeds words in another width than it computes in.
   if (config.has('word_embed_proj_dim') && config.integer('word_embed_proj_dim') !== hiddenSize) {
     config.fail('word_embed_proj_dim', `equal to hidden_size (${hiddenSize})`);
@@ -76,12 +76,12 @@ function readOptConfig(config: ObjectReader): OptConfig {
   const numAttentionHeads = attentionHeads(config, 12, hiddenSize);
   return {
     hiddenSize,
-    ffnDim: integer(config, 'ffn_dim', 3072),
-    numHiddenLayers: integer(config, 'num_hidden_layers', 12),
+    ffnDim: count(config, 'ffn_dim', MOST.features, 3072),
+    numHiddenLayers: count(config, 'num_hidden_layers', MOST.layers, 12),
     numAttentionHeads,
     numKeyValueHeads: numAttentionHeads,
     headDim: hiddenSize / numAttentionHeads,
-    maxPositionEmbeddings: integer(config, 'max_position_embeddings', 2048),
+    maxPositionEmbeddings: count(config, 'max_position_embeddings', MOST.positions, 2048),
   };
 }
 

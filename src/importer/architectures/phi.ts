@@ -24,9 +24,9 @@ import { cachedAttention, cacheMasks, type CacheMasks } from '../graph/cached-at
 import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import { buildRotaryTables, rotate } from '../graph/rotary.ts';
 import type { Value } from '../graph/value.ts';
-import { concatRows, constantWeight, mergeLora, reorderRows, type LoraConfig, type Weight } from '../read/weight.ts';
+import { concatRows, constantWeight, mergeLora, reorderRows, rowsOf, type LoraConfig, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
-import { attentionHeads, integer, number, requireValue, ropeTheta } from './config-keys.ts';
+import { attentionHeads, count, normEpsilon, MOST, requireValue, ropeTheta } from './config-keys.ts';
 import { declareDecoder, HEAD_NAME, ROTARY_BUFFER, type BuildableArchitecture } from './language-architecture.ts';
 
 /** TinyGPT-V's norms on queries and keys, and the one behind the attention. */
@@ -55,7 +55,8 @@ export const PHI: BuildableArchitecture<PhiConfig> = {
   readConfig: readPhiConfig,
   declare: declareDecoder,
   tokenEmbeddings: 'model.embed_tokens.weight',
-  buildGraphs: (newGraph, weights, config) => buildDecoder(newGraph('decoder'), weights, config),
+  buildGraphs: (newGraph, weights, config, tokenEmbeddings) =>
+    buildDecoder(newGraph('decoder'), weights, config, rowsOf(tokenEmbeddings)),
 };
 
 type PhiConfig = {
@@ -85,7 +86,7 @@ type PhiConfig = {
 function readPhiConfig(config: ObjectReader): PhiConfig {
   const sizes = config.has('n_embd') ? readOriginalSizes(config) : readTransformersSizes(config);
   const headDim = sizes.hiddenSize / sizes.numAttentionHeads;
-  if (sizes.rotaryDim === 0 || sizes.rotaryDim % 2 !== 0 || sizes.rotaryDim > headDim) {
+  if (!(sizes.rotaryDim > 0) || sizes.rotaryDim % 2 !== 0 || sizes.rotaryDim > headDim) {
     config.fail(config.has('n_embd') ? 'rotary_dim' : 'partial_rotary_factor', `an even share of ${headDim} features`);
   }
   return {
@@ -105,7 +106,7 @@ function readTransformersSizes(config: ObjectReader): Sizes {
   requireValue(config, 'qk_layernorm', false);
   requireValue(config, 'tie_word_embeddings', false);
   if (config.has('rope_scaling')) config.fail('rope_scaling', 'null');
-  const hiddenSize = integer(config, 'hidden_size', 2048);
+  const hiddenSize = count(config, 'hidden_size', MOST.features, 2048);
   const numAttentionHeads = attentionHeads(config, 32, hiddenSize);
   if (config.has('num_key_value_heads') && config.integer('num_key_value_heads') !== numAttentionHeads)
     config.fail('num_key_value_heads', `equal to num_attention_heads (${numAttentionHeads})`);
@@ -115,32 +116,31 @@ function readTransformersSizes(config: ObjectReader): Sizes {
   const factor = owner.number('partial_rotary_factor');
   return {
     hiddenSize,
-    intermediateSize: integer(config, 'intermediate_size', 8192),
-    numHiddenLayers: integer(config, 'num_hidden_layers', 24),
+    intermediateSize: count(config, 'intermediate_size', MOST.features, 8192),
+    numHiddenLayers: count(config, 'num_hidden_layers', MOST.layers, 24),
     numAttentionHeads,
     rotaryDim: Math.floor(factor * (hiddenSize / numAttentionHeads)),
-    maxPositionEmbeddings: integer(config, 'max_position_embeddings', 2048),
-    layerNormEps: number(config, 'layer_norm_eps', 1e-5),
+    maxPositionEmbeddings: count(config, 'max_position_embeddings', MOST.positions, 2048),
+    layerNormEps: normEpsilon(config, 'layer_norm_eps', 1e-5),
   };
 }
 
 function readOriginalSizes(config: ObjectReader): Sizes {
   if (config.has('activation_function')) config.oneOf('activation_function', ['gelu_new']);
   requireValue(config, 'tie_word_embeddings', false);
-  const hiddenSize = config.integer('n_embd');
-  const numAttentionHeads = config.integer('n_head');
-  if (numAttentionHeads === 0 || hiddenSize % numAttentionHeads !== 0)
-    config.fail('n_head', `a divisor of n_embd (${hiddenSize})`);
+  const hiddenSize = count(config, 'n_embd', MOST.features);
+  const numAttentionHeads = count(config, 'n_head', MOST.heads);
+  if (hiddenSize % numAttentionHeads !== 0) config.fail('n_head', `a divisor of n_embd (${hiddenSize})`);
   if (config.has('n_head_kv') && config.integer('n_head_kv') !== numAttentionHeads)
     config.fail('n_head_kv', `equal to n_head (${numAttentionHeads})`);
   return {
     hiddenSize,
-    intermediateSize: config.has('n_inner') ? config.integer('n_inner') : 4 * hiddenSize,
-    numHiddenLayers: config.integer('n_layer'),
+    intermediateSize: count(config, 'n_inner', MOST.features, 4 * hiddenSize),
+    numHiddenLayers: count(config, 'n_layer', MOST.layers),
     numAttentionHeads,
     rotaryDim: config.integer('rotary_dim'),
-    maxPositionEmbeddings: integer(config, 'n_positions', 2048),
-    layerNormEps: number(config, 'layer_norm_epsilon', 1e-5),
+    maxPositionEmbeddings: count(config, 'n_positions', MOST.positions, 2048),
+    layerNormEps: normEpsilon(config, 'layer_norm_epsilon', 1e-5),
   };
 }
 
@@ -149,8 +149,9 @@ function readOriginalSizes(config: ObjectReader): Sizes {
  * the row's own beginning.
  *
  * @param weights cursor at the language model, in any of the three published layouts of the attention
+ * @param vocabSize V, the height of the token embeddings and so of the head
  */
-function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: PhiConfig): void {
+function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: PhiConfig, vocabSize: number): void {
   const { hiddenSize: d, numHiddenLayers, numAttentionHeads: H, headDim, layerNormEps, hasTinyGptVNorms } = config;
   const model = weights.at('model');
   const inputs = declareDecoderInputs(g, d);
@@ -186,7 +187,7 @@ function buildDecoder(g: GraphBuilder, weights: WeightCursor, config: PhiConfig)
     hidden = add(g, add(g, hidden, attended), feedForward(g, layer.at('mlp'), normalized, config)); // [B, S, d]
   }
   const normalized = layerNorm(g, hidden, model.takeNorm('final_layernorm', d), layerNormEps); // [B, d]
-  const head = weights.takeLinear('lm_head', weights.rows('lm_head.weight'), d);
+  const head = weights.takeLinear('lm_head', vocabSize, d);
   g.output('logits', linear(g, normalized, head.weight, head.bias)); // [B, V]
 }
 

@@ -1,6 +1,6 @@
 /** The sizes of a Q-Former, in the keys of Hugging Face's qformer_config. */
 import type { ObjectReader } from '../../pack/object-reader.ts';
-import { attentionHeads, integer, number } from './config-keys.ts';
+import { attentionHeads, count, normEpsilon, MOST } from './config-keys.ts';
 
 export type QFormerConfig = {
   hiddenSize: number;
@@ -16,16 +16,14 @@ export type QFormerConfig = {
 /** @throws the reader's error when a key is mistyped, or asks for a variant of the architecture that is not built. */
 export function readQFormerConfig(config: ObjectReader, visionHiddenSize: number): QFormerConfig {
   if (config.has('hidden_act')) config.oneOf('hidden_act', ['gelu']);
-  const hiddenSize = integer(config, 'hidden_size', 768);
-  const frequency = integer(config, 'cross_attention_frequency', 2);
-  if (frequency === 0) config.fail('cross_attention_frequency', 'at least 1');
+  const hiddenSize = count(config, 'hidden_size', MOST.features, 768);
   return {
     hiddenSize,
-    intermediateSize: integer(config, 'intermediate_size', 3072),
-    numHiddenLayers: integer(config, 'num_hidden_layers', 12),
+    intermediateSize: count(config, 'intermediate_size', MOST.features, 3072),
+    numHiddenLayers: count(config, 'num_hidden_layers', MOST.layers, 12),
     numAttentionHeads: attentionHeads(config, 12, hiddenSize),
-    crossAttentionFrequency: frequency,
-    encoderHiddenSize: integer(config, 'encoder_hidden_size', visionHiddenSize),
-    layerNormEps: number(config, 'layer_norm_eps', 1e-12),
+    crossAttentionFrequency: count(config, 'cross_attention_frequency', MOST.layers, 2),
+    encoderHiddenSize: count(config, 'encoder_hidden_size', MOST.features, visionHiddenSize),
+    layerNormEps: normEpsilon(config, 'layer_norm_eps', 1e-12),
   };
 }

@@ -11,7 +11,7 @@ import type { Value } from '../graph/value.ts';
 import type { CheckpointWeights } from '../read/weights.ts';
 
 /** Neighbouring patches that make one image token where there is no Q-Former. */
-const PATCHES_PER_TOKEN = 4;
+export const PATCHES_PER_TOKEN = 4;
 
 /** `language_projection`, and `language_projection2` where the checkpoint has it: [B, R, K] -> [B, R, d]. */
 export function projectToLanguage(

@@ -30,7 +30,7 @@ import { attentionWithNewKey, unscaledAttention } from '../graph/unscaled-attent
 import { ONNX_TYPES, type Value } from '../graph/value.ts';
 import { concatRows, rowsOf, type Weight } from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
-import { flag, integer, number } from './config-keys.ts';
+import { count, normEpsilon, flag, integer, MOST } from './config-keys.ts';
 import { HEAD_NAME, TIED_HEAD, type BuildableArchitecture } from './language-architecture.ts';
 
 /** Activations of the feed-forward part, by the names that configs have for them. */
@@ -99,17 +99,17 @@ type T5Config = {
  * @throws the reader's error when a key is mistyped, or asks for a variant of the architecture that is not built.
  */
 function readT5Config(config: ObjectReader): T5Config {
-  const numLayers = integer(config, 'num_layers', 6);
+  const numLayers = count(config, 'num_layers', MOST.layers, 6);
   const { denseActFn, isGated } = readFeedForward(config);
   return {
-    dModel: integer(config, 'd_model', 512),
-    dKv: integer(config, 'd_kv', 64),
-    dFf: integer(config, 'd_ff', 2048),
+    dModel: count(config, 'd_model', MOST.features, 512),
+    dKv: count(config, 'd_kv', MOST.features, 64),
+    dFf: count(config, 'd_ff', MOST.features, 2048),
     numLayers,
-    numDecoderLayers: integer(config, 'num_decoder_layers', numLayers),
-    numHeads: integer(config, 'num_heads', 8),
+    numDecoderLayers: count(config, 'num_decoder_layers', MOST.layers, numLayers),
+    numHeads: count(config, 'num_heads', MOST.heads, 8),
     ...readBuckets(config),
-    layerNormEpsilon: number(config, 'layer_norm_epsilon', 1e-6),
+    layerNormEpsilon: normEpsilon(config, 'layer_norm_epsilon', 1e-6),
     denseActFn,
     isGated,
     tieWordEmbeddings: flag(config, 'tie_word_embeddings', true),
@@ -137,8 +137,8 @@ function readFeedForward(config: ObjectReader): { denseActFn: Activation; isGate
 function readBuckets(
   config: ObjectReader,
 ): Pick<T5Config, 'relativeAttentionNumBuckets' | 'relativeAttentionMaxDistance'> {
-  const numBuckets = integer(config, 'relative_attention_num_buckets', 32);
-  const maxDistance = integer(config, 'relative_attention_max_distance', 128);
+  const numBuckets = count(config, 'relative_attention_num_buckets', MOST.buckets, 32);
+  const maxDistance = count(config, 'relative_attention_max_distance', MOST.positions, 128);
   if (numBuckets < 4 || numBuckets % 2 !== 0) {
     config.fail('relative_attention_num_buckets', 'an even number of at least 4');
   }

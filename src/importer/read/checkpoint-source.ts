@@ -1,53 +1,50 @@
 /**
  * One source of a checkpoint as a user names it: a folder in the Hugging Face layout, or a single file of weights.
  *
- * A folder holds config.json and weights in one file or in shards, as safetensors or as PyTorch pickles; or only a tokenizer. Shards are
- * named by an index. The index is only a guide to the files: what counts is what they hold, and a tensor that the index promises but no
- * file has is an error.
+ * A folder holds config.json and weights in one file or in shards, as safetensors or as PyTorch pickles; or an adapter in PEFT's layout; or only
+ * a tokenizer. An index of shards is only a guide to the files: what counts is what they hold, and a tensor that the index promises but no file
+ * has is an error.
  */
-import { access, readFile, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { access, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { CheckpointError, systemErrorCode, type MinigptError } from '../../errors.ts';
 import { ObjectReader } from '../../pack/object-reader.ts';
-import { quoted } from './quoted.ts';
+import { unwrapped } from '../names/wrappers.ts';
+import { snapshotFolder } from './hub-cache-folder.ts';
 import { SafetensorsFile } from './safetensors.ts';
+import { readSmallFile } from './small-file.ts';
 import type { TensorFile } from './tensor-file.ts';
 import { TorchFile } from './torch-file.ts';
+import { findAdapterFile, findWeightFiles, isAdapterFile, type WeightChoice } from './weight-files.ts';
 import type { OpenTensor } from './weights.ts';
 
-/** Weight files of a folder, best first: safetensors hold the same as pickles and are quicker to check. */
-const LAYOUTS = [
-  { single: 'model.safetensors', index: 'model.safetensors.index.json' },
-  { single: 'pytorch_model.bin', index: 'pytorch_model.bin.index.json' },
-] as const;
+/** The file that makes a folder an adapter. */
+export const ADAPTER_CONFIG = 'adapter_config.json';
 
 export class CheckpointSource {
-  /** The folder or file as it was named. */
+  /** The folder or file: as it was named, or the snapshot of the hub cache that the name stands for. */
   readonly path: string;
   /** Whether it is a folder, which may hold configs and a tokenizer. */
   readonly isFolder: boolean;
-  /** Every tensor of every file, by its name there. */
+  /** Whether it is an adapter in PEFT's layout, which changes the weights of another source. */
+  readonly isAdapter: boolean;
+  /** Which weight files were taken where the folder holds several; undefined where there was no choice. */
+  readonly choice: WeightChoice | undefined;
+  /** Every tensor of every file, by its name there without the marks of wrappers. */
   readonly tensors: ReadonlyMap<string, OpenTensor>;
   readonly #files: readonly TensorFile[];
 
-  private constructor(path: string, isFolder: boolean, files: readonly TensorFile[]) {
+  private constructor(
+    path: string,
+    { isFolder, isAdapter, choice }: Pick<CheckpointSource, 'isFolder' | 'isAdapter' | 'choice'>,
+    files: readonly TensorFile[],
+  ) {
     this.path = path;
     this.isFolder = isFolder;
+    this.isAdapter = isAdapter;
+    this.choice = choice;
     this.#files = files;
-    const tensors = new Map<string, OpenTensor>();
-    for (const file of files) {
-      for (const [name, tensor] of file.tensors) {
-        const other = tensors.get(name);
-        if (other !== undefined) {
-          throw new CheckpointError(
-            file.path,
-            `tensor ${name} is also in ${basename(other.file.path)}; one of the files is from another checkpoint.`,
-          );
-        }
-        tensors.set(name, { tensor, file });
-      }
-    }
-    this.tensors = tensors;
+    this.tensors = tensorsOf(files);
   }
 
   /**
@@ -58,27 +55,42 @@ export class CheckpointSource {
   static async open(path: string): Promise<CheckpointSource> {
     const files: TensorFile[] = [];
     try {
-      if (!(await isDirectory(path))) {
-        files.push(await openTensorFile(path));
-        return new CheckpointSource(path, false, files);
+      if (await isDirectory(path)) return await CheckpointSource.#openFolder(await snapshotFolder(path), files);
+      // The file of an adapter means nothing without the config beside it.
+      if (isAdapterFile(basename(path)) && (await exists(join(dirname(path), ADAPTER_CONFIG)))) {
+        return await CheckpointSource.#openFolder(dirname(path), files);
       }
-      const { names, promised } = await weightFiles(path);
-      for (const name of names) files.push(await openTensorFile(join(path, name)));
-      const source = new CheckpointSource(path, true, files);
-      for (const [tensor, name] of promised) {
-        if (!source.tensors.has(tensor)) {
-          throw new CheckpointError(
-            join(path, name),
-            `according to the index, tensor ${tensor} is here, but the file does not contain it. Download this shard again.`,
-            { fault: 'index-missing-tensor' },
-          );
-        }
-      }
-      return source;
+      files.push(await openTensorFile(path));
+      return new CheckpointSource(path, { isFolder: false, isAdapter: false, choice: undefined }, files);
     } catch (error) {
       for (const file of files) await file.close();
       throw error;
     }
+  }
+
+  /** @param opened gets each file as soon as it is open, for whoever closes them when the next one fails. */
+  static async #openFolder(folder: string, opened: TensorFile[]): Promise<CheckpointSource> {
+    const weights = await findWeightFiles(folder, async (name) => readJson(join(folder, name)));
+    const adapter = (await exists(join(folder, ADAPTER_CONFIG))) ? await findAdapterFile(folder) : undefined;
+    const [model] = weights.names;
+    if (adapter !== undefined && model !== undefined) {
+      throw new CheckpointError(
+        folder,
+        `this folder holds both a model (${model}) and an adapter (${ADAPTER_CONFIG}). Move the two files of the adapter to a folder of its own and give that after this one; or remove them if the model has been merged with it.`,
+      );
+    }
+    const { names, promised, choice } = adapter ?? weights;
+    for (const name of names) opened.push(await openTensorFile(join(folder, name)));
+    const source = new CheckpointSource(folder, { isFolder: true, isAdapter: adapter !== undefined, choice }, opened);
+    for (const [tensor, name] of promised) {
+      if (source.tensors.has(unwrapped(tensor))) continue;
+      throw new CheckpointError(
+        join(folder, name),
+        `according to the index, tensor ${tensor} is here, but the file does not contain it. Download this shard again.`,
+        { fault: 'index-missing-tensor' },
+      );
+    }
+    return source;
   }
 
   /** Paths of the weight files, in the order of their names. */
@@ -110,17 +122,33 @@ export class CheckpointSource {
   }
 }
 
+/** The tensors of all files. @throws CheckpointError for two of the same name. */
+function tensorsOf(files: readonly TensorFile[]): Map<string, OpenTensor> {
+  const tensors = new Map<string, OpenTensor>();
+  for (const file of files) {
+    for (const [stored, tensor] of file.tensors) {
+      const name = unwrapped(stored);
+      const other = tensors.get(name);
+      if (other !== undefined) {
+        const same =
+          other.file === file
+            ? `it holds tensor ${name} twice, as ${other.tensor.name} and as ${stored}. Save the checkpoint again with one of them.`
+            : `tensor ${name} is also in ${basename(other.file.path)}; one of the files is from another checkpoint.`;
+        throw new CheckpointError(file.path, same);
+      }
+      tensors.set(name, { tensor, file });
+    }
+  }
+  return tensors;
+}
+
 /** Parses a JSON file that a user or a publisher wrote. @throws CheckpointError when it cannot be read or is not a JSON object. */
 export async function readJson(path: string): Promise<ObjectReader> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new CheckpointError(path, 'this file is needed, but it cannot be read. The checkpoint may be incomplete.', {
-      cause,
-    });
+  const bytes = await readSmallFile(path);
+  if (bytes === undefined) {
+    throw new CheckpointError(path, 'this file is needed, but it is missing. The checkpoint may be incomplete.');
   }
-  return ObjectReader.parse(text, path, checkpointError);
+  return ObjectReader.parse(bytes.toString('utf8'), path, checkpointError);
 }
 
 function checkpointError(file: string, message: string, options?: ErrorOptions): MinigptError {
@@ -130,41 +158,6 @@ function checkpointError(file: string, message: string, options?: ErrorOptions):
 /** Opens one file of weights, by its ending. */
 async function openTensorFile(path: string): Promise<TensorFile> {
   return path.endsWith('.safetensors') ? SafetensorsFile.open(path) : TorchFile.open(path);
-}
-
-/** Names of the weight files of a folder, and which tensor the index promises in which of them. A folder may hold none: only a tokenizer. */
-async function weightFiles(directory: string): Promise<{ names: string[]; promised: Map<string, string> }> {
-  for (const { single, index } of LAYOUTS) {
-    if (await exists(join(directory, index))) return readIndex(directory, index);
-    if (await exists(join(directory, single))) return { names: [single], promised: new Map() };
-  }
-  return { names: [], promised: new Map() };
-}
-
-async function readIndex(
-  directory: string,
-  indexName: string,
-): Promise<{ names: string[]; promised: Map<string, string> }> {
-  const index = await readJson(join(directory, indexName));
-  const weightMap = index.object('weight_map');
-  const promised = new Map(weightMap.keys().map((tensor) => [tensor, weightMap.string(tensor)]));
-  const names = [...new Set(promised.values())].toSorted();
-  for (const name of names) {
-    if (name === '' || name === '..' || basename(name) !== name || name.includes('\\'))
-      throw new CheckpointError(
-        join(directory, indexName),
-        `weight_map names ${quoted(name)}, which is not a file of this folder.`,
-        { fault: 'index-path' },
-      );
-    if (!(await exists(join(directory, name)))) {
-      throw new CheckpointError(
-        join(directory, name),
-        `this shard is missing; ${indexName} lists ${names.length} of them. Download it to the same folder.`,
-        { fault: 'index-missing-shard' },
-      );
-    }
-  }
-  return { names, promised };
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -7,6 +7,7 @@
 import { CheckpointError, type CheckpointFault } from '../../errors.ts';
 import { dtypeBytes, isDtype } from '../../tensor/dtype.ts';
 import { FileBytes } from './file-bytes.ts';
+import { guessByHead, HEAD_BYTES } from './instead-of-weights.ts';
 import { cut, quoted } from './quoted.ts';
 import type { StoredTensor, TensorFile } from './tensor-file.ts';
 
@@ -66,6 +67,10 @@ export class SafetensorsFile implements TensorFile {
 
 async function readHeader(file: FileBytes): Promise<Map<string, PlacedTensor>> {
   const { path, size } = file;
+  const instead = guessByHead(await file.read(0, Math.min(size, HEAD_BYTES)));
+  if (instead !== undefined && size > 0) {
+    throw refusal(path, 'not-a-checkpoint', `this is not a safetensors file: ${instead}.`);
+  }
   if (size < 8) {
     throw refusal(path, 'truncated', `a safetensors file has at least 8 bytes, this one has ${size}.`);
   }

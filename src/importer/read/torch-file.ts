@@ -5,6 +5,7 @@
  */
 import { CheckpointError } from '../../errors.ts';
 import { FileBytes } from './file-bytes.ts';
+import { guessByHead, HEAD_BYTES } from './instead-of-weights.ts';
 import { looksLikePickle, readLegacyTorchFile } from './legacy-torch-file.ts';
 import { PickleDict, type PickleValue } from './pickle-value.ts';
 import { plainSettings, type PlainValue } from './plain-settings.ts';
@@ -16,8 +17,6 @@ import { readZipTorchFile } from './zip-torch-file.ts';
 
 /** Where a training checkpoint keeps its weights, beside the optimizer and other things; the first that holds tensors counts. */
 const STATE_DICT_KEYS = ['model', 'state_dict', 'model_state_dict', 'module'];
-
-const HEAD_BYTES = 512;
 
 /** An open PyTorch file. Close it, or its file handle leaks. */
 export class TorchFile implements TensorFile {
@@ -91,20 +90,10 @@ export async function readTorchFile(file: FileBytes): Promise<PickleValue> {
   throw file.refusal('not-a-checkpoint', `this is not a PyTorch checkpoint: ${guess(head)}.`);
 }
 
-/** What a file is instead of a checkpoint: mostly something that a download left behind. */
+/** What a file is instead of a checkpoint. */
 function guess(head: Uint8Array): string {
-  const text = Buffer.from(head).toString('latin1');
-  if (text === '') return 'the file is empty. Download it again';
-  if (text.startsWith('version https://git-lfs')) {
-    return 'it is a Git LFS pointer, which only names the file. Download the file itself with "git lfs pull"';
-  }
-  if (/^\s*</.test(text))
-    return 'it is a web page. The download probably ended on a page with a message; open it to see';
-  if (text.slice(257, 262) === 'ustar') {
-    return 'it is a tar archive, as PyTorch wrote before version 0.1.10. Save it again with a newer version';
-  }
-  if (text.slice(8, 9) === '{') return 'it may be a safetensors file. Give it the ending .safetensors';
-  return 'its beginning does not match any format of PyTorch. Download it again';
+  if (head[8] === 0x7b) return 'it may be a safetensors file. Give it the ending .safetensors';
+  return guessByHead(head) ?? 'its beginning does not match any format of PyTorch. Download it again';
 }
 
 /** The tensors that an importer wants, and whether they were beside other things. Whatever else a state dict holds is no weight. */

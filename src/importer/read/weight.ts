@@ -197,27 +197,84 @@ export type LoraConfig = { rank: number; alpha: number };
 export function mergeLora(weight: Weight, loraA: Weight, loraB: Weight, scale: number): Weight {
   const inputs = sizeOfAxis(weight, 1);
   const rank = rowsOf(loraA);
+  const elements = elementCount(weight.shape);
   let factors: Promise<[Float32Array, Float32Array]> | undefined;
   return {
     name: `${weight.name}+lora`,
     shape: weight.shape,
     dtype: 'F32',
     async read(start, count) {
-      // The factors are small beside their product, and kept for the next piece.
+      // The factors are small beside their product, and kept for the next piece; but those of all matrices together are not small.
       factors ??= Promise.all([readAll(loraA), readAll(loraB)]);
-      const [a, b] = await factors;
+      const reading = factors;
+      if (start + count === elements) factors = undefined;
+      const [a, b] = await reading;
       const values = Float32Array.from(await weight.read(start, count));
+      const sums = new Float64Array(Math.min(inputs, count));
       for (let row = Math.floor(start / inputs); row * inputs < start + count; row++) {
         const from = Math.max(start, row * inputs);
         const to = Math.min(start + count, (row + 1) * inputs);
-        const delta = new Float64Array(to - from);
-        for (let r = 0; r < rank; r++) {
-          const factor = b[row * rank + r] as number;
-          const column = from - row * inputs + r * inputs;
-          for (let k = 0; k < delta.length; k++) delta[k] = (delta[k] as number) + factor * (a[column + k] as number);
-        }
-        for (let k = 0; k < delta.length; k++)
-          values[from - start + k] = (values[from - start + k] as number) + Math.fround(scale * (delta[k] as number));
+        const column = from - row * inputs;
+        sums.fill(0);
+        addCombination(sums, b.subarray(row * rank, (row + 1) * rank), (r) =>
+          a.subarray(r * inputs + column, r * inputs + column + to - from),
+        );
+        for (let k = 0; k < to - from; k++)
+          values[from - start + k] = (values[from - start + k] as number) + Math.fround(scale * (sums[k] as number));
+      }
+      return values;
+    },
+  };
+}
+
+/** Adds the sum of rows, each times its factor. Four rows at a time: most of the time goes into fetching and storing the sums. */
+function addCombination(sums: Float64Array, factors: Float32Array, rowAt: (r: number) => Float32Array): void {
+  let r = 0;
+  for (; r + 4 <= factors.length; r += 4) {
+    const [f0 = 0, f1 = 0, f2 = 0, f3 = 0] = factors.subarray(r, r + 4); // all four are there
+    const [row0, row1, row2, row3] = [rowAt(r), rowAt(r + 1), rowAt(r + 2), rowAt(r + 3)];
+    for (let k = 0; k < row0.length; k++) {
+      sums[k] =
+        (sums[k] as number) +
+        f0 * (row0[k] as number) +
+        f1 * (row1[k] as number) +
+        f2 * (row2[k] as number) +
+        f3 * (row3[k] as number);
+    }
+  }
+  for (; r < factors.length; r++) {
+    const [factor, row] = [factors[r] as number, rowAt(r)];
+    for (let k = 0; k < row.length; k++) sums[k] = (sums[k] as number) + factor * (row[k] as number);
+  }
+}
+
+/** `W + scale·V` in float32, of weights of the same shape. */
+export function addScaled(weight: Weight, change: Weight, scale: number): Weight {
+  return {
+    name: `${weight.name}+change`,
+    shape: weight.shape,
+    dtype: 'F32',
+    async read(start, count) {
+      const [values, changes] = await Promise.all([weight.read(start, count), change.read(start, count)]);
+      return values.map((value, index) => value + Math.fround(scale * (changes[index] as number)));
+    },
+  };
+}
+
+/** A matrix [N, K] as [K, N]. Only for weights that are small by nature: each reading reads all of it. */
+export function transposed(weight: Weight): Weight {
+  const [rows, columns] = [rowsOf(weight), sizeOfAxis(weight, 1)];
+  return {
+    name: `${weight.name}.transposed`,
+    shape: [columns, rows],
+    dtype: weight.dtype,
+    file: weight.file,
+    async read(start, count) {
+      const all = await readAll(weight);
+      const values = new Float32Array(count);
+      for (let index = 0; index < count; index++) {
+        const column = Math.floor((start + index) / rows);
+        values[index] = all[(start + index - column * rows) * columns + column] as number;
       }
       return values;
     },

@@ -10,10 +10,14 @@ import { addDelta, type Weight } from './weight.ts';
 /** A tensor with the file to read it from. */
 export type OpenTensor = { tensor: StoredTensor; file: TensorFile };
 
+/** A change of a weight that an adapter makes, and the tensors that it is made of. */
+export type Adaptation = { tensors: readonly StoredTensor[]; apply: (weight: Weight) => Weight };
+
 /** The weights of one model under the names the architectures ask for, and which of them have been taken. */
 export class CheckpointWeights {
   readonly #tensors: ReadonlyMap<string, OpenTensor>;
   readonly #deltas: ReadonlyMap<string, OpenTensor>;
+  readonly #adaptations: ReadonlyMap<string, readonly Adaptation[]>;
   readonly #where: string;
   readonly #explainMissing: (name: string) => string;
   readonly #taken = new Set<string>();
@@ -22,6 +26,7 @@ export class CheckpointWeights {
    * @param options.where the folder or files, for messages
    * @param options.explainMissing what to do about a missing tensor of this name
    * @param options.deltas tensors that are added to those of the same name
+   * @param options.adaptations changes of the tensors of the same name, in the order in which they are made
    */
   constructor(
     tensors: ReadonlyMap<string, OpenTensor>,
@@ -29,13 +34,15 @@ export class CheckpointWeights {
       where: string;
       explainMissing?: (name: string) => string;
       deltas?: ReadonlyMap<string, OpenTensor>;
+      adaptations?: ReadonlyMap<string, readonly Adaptation[]>;
     },
   ) {
     this.#tensors = tensors;
     this.#where = options.where;
     this.#explainMissing = options.explainMissing ?? (() => 'Is this checkpoint complete and of the expected family?');
-    // Few language models are published as differences.
+    // Few language models are published as differences, and few checkpoints have an adapter.
     this.#deltas = options.deltas ?? new Map<string, OpenTensor>();
+    this.#adaptations = options.adaptations ?? new Map<string, readonly Adaptation[]>();
   }
 
   has(name: string): boolean {
@@ -50,12 +57,13 @@ export class CheckpointWeights {
    */
   take(name: string, shape: readonly number[]): Weight {
     const stored = this.#stored(name);
-    const weight = open(stored, name, shape);
+    const weight = openWeight(stored, name, shape);
     if (this.#taken.has(name))
       throw new CheckpointError(stored.tensor.file, `tensor ${stored.tensor.name} is used twice by the architecture.`);
     this.#taken.add(name);
     const delta = this.#deltas.get(name);
-    return delta === undefined ? weight : addDelta(weight, open(delta, name, shape));
+    const whole = delta === undefined ? weight : addDelta(weight, openWeight(delta, name, shape));
+    return (this.#adaptations.get(name) ?? []).reduce((adapted, { apply }) => apply(adapted), whole);
   }
 
   /** Sizes of a tensor, for those that only the tensor itself knows. */
@@ -101,7 +109,7 @@ export class CheckpointWeights {
 }
 
 /** A stored tensor as a weight of this shape. @throws CheckpointError, ShapeError when it is another kind of tensor. */
-function open({ tensor, file }: OpenTensor, name: string, shape: readonly number[]): Weight {
+export function openWeight({ tensor, file }: OpenTensor, name: string, shape: readonly number[]): Weight {
   if (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis])) {
     throw new ShapeError(tensor.name, shape, tensor.shape, tensor.file);
   }

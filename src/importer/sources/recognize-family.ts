@@ -6,21 +6,39 @@ import type { FoundParts } from '../families/family-traits.ts';
 import { describeConfig, familyOfConfig, knownWholeModels } from '../families/whole-models.ts';
 import type { RoledSource } from './source-role.ts';
 
-/** @throws CheckpointError when the sources make no family. */
+/** @throws CheckpointError when the sources make no family, or whole models of two. */
 export function recognizeFamily(sources: readonly RoledSource[]): Family {
-  for (const { source, role } of sources) {
-    if (role.kind !== 'whole-model') continue;
-    const family = familyOfConfig(role.config);
-    if (family !== undefined) return family;
+  const whole = sources.flatMap(({ source, role }) =>
+    role.kind === 'whole-model'
+      ? [{ path: source.path, config: role.config, family: familyOfConfig(role.config) }]
+      : [],
+  );
+  const unknown = whole.find(({ family }) => family === undefined);
+  if (unknown !== undefined) {
     throw new CheckpointError(
-      source.path,
-      `config.json describes ${describeConfig(role.config)}; known are ${knownWholeModels()}.`,
+      unknown.path,
+      `config.json describes ${describeConfig(unknown.config)}; known are ${knownWholeModels()}.`,
+    );
+  }
+  const last = whole.at(-1);
+  if (last?.family !== undefined) {
+    const other = whole.find(({ family }) => family !== last.family);
+    if (other === undefined) return last.family;
+    throw new CheckpointError(
+      last.path,
+      `this is a model of the family ${last.family}, but ${other.path} is one of ${other.family}. Only models of one family can be laid over each other.`,
     );
   }
   const parts = findParts(sources);
   const family = familyOfParts(parts);
   if (family !== undefined) return family;
   const where = sources.map(({ source }) => source.path).join(', ');
+  if (parts.has(/^(?:vision_model|qformer|language_model)\./)) {
+    throw new CheckpointError(
+      where,
+      'these are weights of a Hugging Face model, but no source has its config.json. Give the folder of the model that they were made from before them.',
+    );
+  }
   throw new CheckpointError(
     where,
     `together these sources are not a known model (${describe(parts)}). Give the family with --family. docs/models.md lists the sources of each family.`,

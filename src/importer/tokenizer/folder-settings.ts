@@ -2,9 +2,9 @@
  * What a published folder says of its tokenizer beside the vocabulary: `tokenizer_config.json`, `special_tokens_map.json` and
  * `added_tokens.json`, as far as a conversion needs them. Each may be missing, and old folders say little.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CheckpointError, systemErrorCode } from '../../errors.ts';
+import { CheckpointError } from '../../errors.ts';
+import { readSmallFile } from '../read/small-file.ts';
 import type { AddedToken } from './converted-tokenizer.ts';
 
 export type FolderSettings = {
@@ -74,19 +74,9 @@ export async function readFolderSettings(directory: string): Promise<FolderSetti
   };
 }
 
-/** The bytes of a file; undefined where there is none. @throws CheckpointError when it cannot be read. */
-export async function readOptionalFile(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    if (systemErrorCode(cause) === 'ENOENT') return undefined;
-    throw new CheckpointError(path, `the file cannot be read (${String(cause)}).`, { cause });
-  }
-}
-
 /** An empty object where the file is missing. */
 async function readJsonObject(path: string): Promise<JsonObject> {
-  const bytes = await readOptionalFile(path);
+  const bytes = await readSmallFile(path);
   if (bytes === undefined) return {};
   let value: unknown;
   try {

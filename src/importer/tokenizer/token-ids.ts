@@ -9,6 +9,7 @@ import type { ObjectReader } from '../../pack/object-reader.ts';
 import { required } from '../../required.ts';
 import { FAMILY_TRAITS } from '../families/families.ts';
 import { readJson } from '../read/checkpoint-source.ts';
+import { findGenerationConfig } from '../sources/part-sources.ts';
 import { languageSource, type RoledSource } from '../sources/source-role.ts';
 
 /** What ends a text of BERT's, which a Q-Former writes. */
@@ -26,13 +27,11 @@ export async function readEosTokenIds(
 ): Promise<number[]> {
   const { language, endToken } = FAMILY_TRAITS[family];
   if (language === undefined) return [await tokenOf(join(directory, 'qformer_tokenizer'), BERT_END)];
-  const { source, role } = required(languageSource(sources), 'the source whose tokenizer is in the pack');
+  const { source, role } = required(languageSource(sources), 'the source whose config describes the language model');
   const isOwnFolder = role.kind === 'language-model';
   if (endToken !== undefined && isOwnFolder) return [await tokenOf(directory, endToken)];
   const config = isOwnFolder ? role.config : role.config.objectOrEmpty('text_config');
-  const generation = (await source.has('generation_config.json'))
-    ? await source.json('generation_config.json')
-    : undefined;
+  const generation = await (await findGenerationConfig(sources))?.part.json('generation_config.json');
   const isRebuilt = generation?.has('_from_model_config') === true && generation.boolean('_from_model_config');
   const owner = generation?.has('eos_token_id') === true && !isRebuilt ? generation : config;
   const byDefault = [...language.architecture.defaultEosTokenIds];

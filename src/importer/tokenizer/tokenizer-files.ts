@@ -2,74 +2,83 @@
  * The tokenizers of a pack: as published where there is a tokenizer.json, else converted from the older files. The language model's lies in
  * the pack's folder, that of the Q-Former's text in `qformer_tokenizer/`.
  */
-import { access, copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointError } from '../../errors.ts';
 import type { Family } from '../../pack/model-declaration.ts';
 import { BRIDGE_ARCHITECTURES } from '../architectures/bridges.ts';
 import { FAMILY_TRAITS } from '../families/families.ts';
-import type { CheckpointSource } from '../read/checkpoint-source.ts';
-import { languageSource, type LanguageSource, type RoledSource } from '../sources/source-role.ts';
+import { readSmallFile } from '../read/small-file.ts';
+import {
+  choiceOf,
+  findLanguageTokenizer,
+  findQFormerTokenizer,
+  QFORMER_FOLDER,
+  type PartChoice,
+} from '../sources/part-sources.ts';
+import { languageSource, type RoledSource } from '../sources/source-role.ts';
 import type { AddedToken } from './converted-tokenizer.ts';
 import { convertTokenizerFolder } from './tokenizer-folder.ts';
 
 const FILES = ['tokenizer.json', 'tokenizer_config.json'] as const;
 
-/** The folder inside a pack, and inside the published InstructBLIP repositories. */
-const QFORMER_FOLDER = 'qformer_tokenizer';
+/** The folders that the tokenizers of a pack are made of, and which other folders had them too. */
+export type TokenizerFolders = {
+  /** Undefined without a language model. */
+  language: string | undefined;
+  /** Undefined where the Q-Former reads no text. */
+  qformer: string | undefined;
+  choices: PartChoice[];
+};
 
 /** A pack's files relative to its folder, and the files they were made of. */
 export type WrittenTokenizers = { files: string[]; sources: string[] };
 
 /**
- * Writes the tokenizers that a family needs.
+ * Finds the tokenizers that a family needs.
  *
  * @throws CheckpointError when no source has one.
  */
+export async function findTokenizers(sources: readonly RoledSource[], family: Family): Promise<TokenizerFolders> {
+  const { language, bridge } = FAMILY_TRAITS[family];
+  const found: TokenizerFolders = { language: undefined, qformer: undefined, choices: [] };
+  if (language !== undefined) {
+    const last = await findLanguageTokenizer(sources);
+    if (last === undefined)
+      throw missing(sources, "the language model's tokenizer (tokenizer.json or tokenizer.model)");
+    found.language = last.path;
+    found.choices.push(...choiceOf('tokenizer', last));
+  }
+  if (BRIDGE_ARCHITECTURES[bridge].readsText) {
+    const last = await findQFormerTokenizer(sources, language !== undefined);
+    if (last === undefined) throw missing(sources, "the Q-Former's tokenizer (bert-base-uncased with vocab.txt)");
+    found.qformer = last.path;
+    found.choices.push(...choiceOf("Q-Former's tokenizer", last));
+  }
+  return found;
+}
+
+/**
+ * Writes the tokenizers into a pack.
+ *
+ * @throws CheckpointError when a file is damaged.
+ */
 export async function writeTokenizers(
+  folders: TokenizerFolders,
   sources: readonly RoledSource[],
   family: Family,
   directory: string,
 ): Promise<WrittenTokenizers> {
-  const { language, bridge } = FAMILY_TRAITS[family];
   const written: WrittenTokenizers = { files: [], sources: [] };
-  if (language !== undefined) {
-    const roled = languageSource(sources);
-    if (roled === undefined)
-      throw missing(sources, "the language model's tokenizer (tokenizer.json or tokenizer.model)");
-    await writeTokenizer(roled.source.path, directory, '', conversionFor(family, roled), written);
+  if (folders.language !== undefined) {
+    await writeTokenizer(folders.language, directory, '', conversionFor(family, sources), written);
   }
-  if (BRIDGE_ARCHITECTURES[bridge].readsText) {
-    const folder = await qformerTokenizerFolder(sources, language !== undefined);
-    if (folder === undefined) throw missing(sources, "the Q-Former's tokenizer (bert-base-uncased with vocab.txt)");
+  if (folders.qformer !== undefined) {
     await mkdir(join(directory, QFORMER_FOLDER));
-    await writeTokenizer(
-      folder,
-      directory,
-      QFORMER_FOLDER,
-      { addedTokens: [{ content: '[DEC]', special: true }] },
-      written,
-    );
+    const conversion = { addedTokens: [{ content: '[DEC]', special: true }] };
+    await writeTokenizer(folders.qformer, directory, QFORMER_FOLDER, conversion, written);
   }
   return written;
-}
-
-async function qformerTokenizerFolder(
-  sources: readonly RoledSource[],
-  hasLanguageModel: boolean,
-): Promise<string | undefined> {
-  for (const { source, role } of sources.toReversed()) {
-    if (role.kind === 'tokenizer') return source.path;
-    if (role.kind !== 'whole-model') continue;
-    if (await hasTokenizer(source, QFORMER_FOLDER)) return join(source.path, QFORMER_FOLDER);
-    // Without a language model there is no other text than the Q-Former's.
-    if (!hasLanguageModel) return source.path;
-  }
-  return undefined;
-}
-
-async function hasTokenizer(source: CheckpointSource, folder: string): Promise<boolean> {
-  return (await source.has(join(folder, 'tokenizer.json'))) || source.has(join(folder, 'vocab.txt'));
 }
 
 type Conversion = {
@@ -79,9 +88,10 @@ type Conversion = {
   prefersModel?: boolean;
 };
 
-function conversionFor(family: Family, { role }: LanguageSource): Conversion {
+function conversionFor(family: Family, sources: readonly RoledSource[]): Conversion {
   const { startToken, prefersSentencePiece } = FAMILY_TRAITS[family];
-  if (startToken !== undefined && role.kind === 'language-model') return { startToken };
+  const isOwnFolder = languageSource(sources)?.role.kind === 'language-model';
+  if (startToken !== undefined && isOwnFolder) return { startToken };
   return { prefersModel: prefersSentencePiece === true };
 }
 
@@ -92,16 +102,10 @@ async function writeTokenizer(
   conversion: Conversion,
   written: WrittenTokenizers,
 ): Promise<void> {
-  const exists = async (name: string): Promise<boolean> =>
-    access(join(folder, name)).then(
-      () => true,
-      () => false,
-    );
-  const mustConvert =
-    conversion.startToken !== undefined || (conversion.prefersModel === true && (await exists('tokenizer.model')));
-  if (!mustConvert && (await exists('tokenizer.json')) && (await exists('tokenizer_config.json'))) {
-    for (const name of FILES) {
-      await copyFile(join(folder, name), join(directory, subfolder, name));
+  const published = await readPublished(folder, conversion);
+  if (published !== undefined) {
+    for (const [name, bytes] of published) {
+      await writeFile(join(directory, subfolder, name), bytes);
       written.sources.push(join(folder, name));
     }
   } else {
@@ -115,6 +119,22 @@ async function writeTokenizer(
     written.sources.push(...sources);
   }
   written.files.push(...FILES.map((name) => (subfolder === '' ? name : `${subfolder}/${name}`)));
+}
+
+/** The files of a tokenizer that is taken as it was published; undefined where one must be converted. */
+async function readPublished(
+  folder: string,
+  { startToken, prefersModel = false }: Conversion,
+): Promise<[name: string, bytes: Uint8Array][] | undefined> {
+  if (startToken !== undefined) return undefined;
+  if (prefersModel && (await readSmallFile(join(folder, 'tokenizer.model'))) !== undefined) return undefined;
+  const files: [string, Uint8Array][] = [];
+  for (const name of FILES) {
+    const bytes = await readSmallFile(join(folder, name));
+    if (bytes === undefined) return undefined;
+    files.push([name, bytes]);
+  }
+  return files;
 }
 
 function missing(sources: readonly RoledSource[], what: string): CheckpointError {

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { CheckpointError } from '../../errors.ts';
 import { convertByteLevelBpe } from './byte-level-bpe.ts';
 import type { AddedToken, ConvertedTokenizer } from './converted-tokenizer.ts';
-import { readFolderSettings, readOptionalFile } from './folder-settings.ts';
+import { readSmallFile } from '../read/small-file.ts';
+import { readFolderSettings } from './folder-settings.ts';
 import { convertSentencePiece } from './sentencepiece.ts';
 import { convertWordPiece } from './wordpiece.ts';
 
@@ -43,7 +44,7 @@ export async function convertTokenizerFolder(
 
   for (const { name, habit } of SENTENCEPIECE_FILES) {
     const path = join(directory, name);
-    const bytes = await readOptionalFile(path);
+    const bytes = await readSmallFile(path);
     if (bytes === undefined) continue;
     const first = start(habit);
     const startOption = first === undefined ? {} : { startToken: first };
@@ -51,10 +52,10 @@ export async function convertTokenizerFolder(
   }
 
   const vocabPath = join(directory, 'vocab.json');
-  const vocab = await readOptionalFile(vocabPath);
+  const vocab = await readSmallFile(vocabPath);
   if (vocab !== undefined) {
     const mergesPath = join(directory, 'merges.txt');
-    const merges = await readOptionalFile(mergesPath);
+    const merges = await readSmallFile(mergesPath);
     if (merges === undefined)
       throw new CheckpointError(mergesPath, 'the file is missing; it must be next to vocab.json.');
     const files = { vocab: vocab.toString('utf8'), vocabPath, merges: merges.toString('utf8'), mergesPath };
@@ -67,7 +68,7 @@ export async function convertTokenizerFolder(
   }
 
   const linesPath = join(directory, 'vocab.txt');
-  const lines = await readOptionalFile(linesPath);
+  const lines = await readSmallFile(linesPath);
   if (lines !== undefined) {
     return { ...convertWordPiece(lines.toString('utf8'), linesPath, settings), sources: [linesPath] };
   }

@@ -37,7 +37,7 @@ describe.skipIf(process.platform === 'win32')('a run that does not reach its end
   test.each(['head -1', 'head -c 20', 'true'])('is quiet and no failure when `%s` reads it', async (reader) => {
     const { stdout, stderr } = await shell(
       folder,
-      `minigpt caption photos 2> err.txt | ${reader} > out.txt; echo "\${PIPESTATUS[0]}"`,
+      `minigpt caption photos --progress none 2> err.txt | ${reader} > out.txt; echo "\${PIPESTATUS[0]}"`,
     );
     expect([stdout, stderr]).toEqual(['0\n', '']);
     expect(readFileSync(join(folder, 'err.txt'), 'utf8')).toBe('');
@@ -48,7 +48,7 @@ describe.skipIf(process.platform === 'win32')('a run that does not reach its end
     ['SIGINT', 130, 'interrupted'],
     ['SIGTERM', 143, 'terminated'],
   ] as const)('%s leaves complete lines, says how to go on and ends with %i', async (signal, exitCode, word) => {
-    const child = start(folder, ['caption', 'photos']);
+    const child = start(folder, ['caption', 'photos', '--progress', 'none']);
     const stderr = text(child.stderr);
     let stdout = '';
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {

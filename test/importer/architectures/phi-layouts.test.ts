@@ -4,40 +4,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { importCheckpoint } from '../../../src/importer/import-checkpoint.ts';
-import { CheckpointSource } from '../../../src/importer/read/checkpoint-source.ts';
-import { toFloat32 } from '../../../src/tensor/dtype.ts';
 import { writeSafetensors, type TestTensor } from '../write-safetensors.ts';
+import { HEAD_DIM, HEADS, readPhiTensors, rowsOfRole, withRolesApart } from './phi-tensors.ts';
 
 const FIXTURE = join(import.meta.dirname, '../../fixtures/tinygpt-v');
-const [HEADS, HEAD_DIM, LAYERS] = [4, 16, 3];
+const LAYERS = 3;
 
 let folder: string;
 let perHead: Record<string, TestTensor>;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'minigpt-phi-'));
-  const source = await CheckpointSource.open(join(FIXTURE, 'phi-2'));
-  perHead = {};
-  for (const [name, { tensor, file }] of source.tensors)
-    perHead[name] = { shape: [...tensor.shape], values: toFloat32(await file.read(tensor), tensor.dtype) };
-  await source.close();
+  perHead = await readPhiTensors(join(FIXTURE, 'phi-2'));
 });
 
 afterAll(async () => {
   await rm(folder, { recursive: true });
 });
-
-/** Rows of one role (0 query, 1 key, 2 value) of a tensor whose rows are [head, role, feature]. */
-function rowsOf(tensor: TestTensor, role: number): TestTensor {
-  const width = tensor.shape.slice(1).reduce((product, size) => product * size, 1);
-  const rows = HEADS * HEAD_DIM;
-  const values = new Float32Array(rows * width);
-  for (let row = 0; row < rows; row++) {
-    const from = (Math.floor(row / HEAD_DIM) * 3 + role) * HEAD_DIM + (row % HEAD_DIM);
-    values.set(tensor.values.subarray(from * width, (from + 1) * width), row * width);
-  }
-  return { shape: [rows, ...tensor.shape.slice(1)], values };
-}
 
 /** The name that a tensor had in the first published repository. */
 function originalName(name: string): string {
@@ -83,21 +66,14 @@ async function decoderDigest(phi: string): Promise<string | undefined> {
 }
 
 test('queries, keys and values apart, as in today’s repository', async () => {
-  const apart: Record<string, TestTensor> = {};
-  for (const [name, tensor] of Object.entries(perHead)) {
-    if (!name.includes('query_key_value')) apart[name] = tensor;
-    else
-      ['q_proj', 'k_proj', 'v_proj'].forEach((projection, role) => {
-        apart[name.replace('query_key_value', projection)] = rowsOf(tensor, role);
-      });
-  }
+  const apart = withRolesApart(perHead);
   expect(await decoderDigest(await writePhi('apart', apart))).toBe(await decoderDigest(join(FIXTURE, 'phi-2')));
 });
 
 test('by role and under other names, as it was first published', async () => {
   const original: Record<string, TestTensor> = {};
   for (const [name, tensor] of Object.entries(perHead)) {
-    const joined = [0, 1, 2].map((role) => rowsOf(tensor, role).values);
+    const joined = [0, 1, 2].map((role) => rowsOfRole(tensor, role).values);
     const byRole = name.includes('query_key_value')
       ? { shape: tensor.shape, values: Float32Array.from(joined.flatMap((values) => [...values])) }
       : tensor;

@@ -187,7 +187,7 @@ test('closing rejects what waits, and everything afterwards', async () => {
 test('a thread that breaks down rejects its pieces instead of leaving them open', async () => {
   const script = new URL(`data:text/javascript,${encodeURIComponent("throw new Error('no memory')")}`);
   const encoded = startThreads(1, script).encode(pieceOf(stored('a'), 'int4'));
-  await expect(encoded).rejects.toThrow('an import thread failed: no memory');
+  await expect(encoded).rejects.toThrow('a thread of the import broke down: no memory');
 });
 
 test('a small piece is not worth sending', async () => {

@@ -70,12 +70,7 @@ test('a later source replaces what an earlier one has, and that is told', async 
   const after = await importParts([PARTS.eva, PARTS.language, PARTS.project, path]);
   expect(after.digest('qformer.onnx.data')).not.toBe(before.digest('qformer.onnx.data'));
   expect(after.digest('decoder.onnx.data')).toBe(before.digest('decoder.onnx.data'));
-  expect(after.plan?.leftOver).toContainEqual({
-    name: 'llama_proj.weight',
-    file: PARTS.project,
-    shape,
-    reason: 'replaced by a later source',
-  });
+  expect(after.plan?.replaced).toEqual([{ name: 'llama_proj.weight', file: PARTS.project, by: path }]);
 });
 
 test('a norm that a later file brings is preferred to the untrained one', async () => {
