@@ -29,7 +29,7 @@ import type { ImportThreads } from './import-threads.ts';
 import { explainLeftOver, type LeftOverTensor } from './left-over.ts';
 import { declaredImageSize, resolveConfig, wholeConfig, type ModelConfig } from './model-config.ts';
 import { unneededReason } from './names/unneeded.ts';
-import { CheckpointSource, readJson } from './read/checkpoint-source.ts';
+import { ADAPTER_CONFIG, CheckpointSource, readJson } from './read/checkpoint-source.ts';
 import { ORIGINAL_PREPROCESSING, readImageDeclaration, type ImageSettings } from './read/image-processor.ts';
 import { CheckpointWeights } from './read/weights.ts';
 import { layOver } from './sources/overlay.ts';
@@ -286,7 +286,10 @@ async function digestSources(
 ): Promise<FileDigest[]> {
   const digests: FileDigest[] = [];
   for (const { source } of sources) {
-    const configs = (await source.has('config.json')) ? [join(source.path, 'config.json')] : [];
+    const configs: string[] = [];
+    for (const name of ['config.json', ADAPTER_CONFIG]) {
+      if (await source.has(name)) configs.push(join(source.path, name));
+    }
     const root = source.isFolder ? source.path : dirname(source.path);
     const ofSource = tokenizers.filter((path) => source.isFolder && !relative(root, path).startsWith('..'));
     for (const path of [...configs, ...source.weightPaths, ...ofSource]) {

@@ -24,7 +24,15 @@ import { cachedAttention, cacheMasks, type CacheMasks } from '../graph/cached-at
 import { declareDecoderInputs, layerCache } from '../graph/decoder-inputs.ts';
 import { buildRotaryTables, rotate } from '../graph/rotary.ts';
 import type { Value } from '../graph/value.ts';
-import { concatRows, constantWeight, mergeLora, reorderRows, rowsOf, type LoraConfig, type Weight } from '../read/weight.ts';
+import {
+  concatRows,
+  constantWeight,
+  mergeLora,
+  reorderRows,
+  rowsOf,
+  type LoraConfig,
+  type Weight,
+} from '../read/weight.ts';
 import type { WeightCursor } from '../read/weights.ts';
 import { attentionHeads, count, normEpsilon, MOST, requireValue, ropeTheta } from './config-keys.ts';
 import { declareDecoder, HEAD_NAME, ROTARY_BUFFER, type BuildableArchitecture } from './language-architecture.ts';
