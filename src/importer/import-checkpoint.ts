@@ -36,7 +36,7 @@ import { layOver } from './sources/overlay.ts';
 import { choiceOf, findGenerationConfig, findImageSettings, type PartChoice } from './sources/part-sources.ts';
 import { recognizeFamily } from './sources/recognize-family.ts';
 import { assignRoles, type RoledSource } from './sources/source-role.ts';
-import { readEosTokenIds } from './tokenizer/token-ids.ts';
+import { readEosTokenIds, requireStartToken } from './tokenizer/token-ids.ts';
 import { findTokenizers, writeTokenizers, type WrittenTokenizers } from './tokenizer/tokenizer-files.ts';
 
 /** Elements from which threads are started (128 MB of float32): less is imported before a thread would have started. */
@@ -124,6 +124,7 @@ async function importSources(
     adaptations: overlay.adaptations,
   });
   const built = buildGraphs(weights, external, bridge, config, precision);
+  requireStartToken(sources, built.language);
   const visionLayers = config.vision.numHiddenLayers;
   const leftOver = explainLeftOver(
     weights,
