@@ -85,12 +85,11 @@ function tensors(count: number): string {
 /** Which source each part comes from where there was a choice, and what adapters and later sources changed. */
 function describeSources({ choices, replaced, adapted }: ImportPlan): string[] {
   const lines = choices.map(
-    ({ part, taken, leftOut, why }) =>
-      `${printable(`${part}: taken from ${taken}, not from ${leftOut.join(', ')}`)} (${why})`,
+    ({ part, taken, leftOut, why }) => `${part}: taken from ${taken}, not from ${leftOut.join(', ')} (${why})`,
   );
   const counts = new Map<string, number>();
   for (const { file, by } of replaced) {
-    const change = `${printable(by)}, not ${printable(file)}`;
+    const change = `${by}, not ${file}`;
     counts.set(change, (counts.get(change) ?? 0) + 1);
   }
   for (const [change, count] of counts) lines.push(`${tensors(count)} taken from a later source: ${change}`);

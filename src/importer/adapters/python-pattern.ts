@@ -35,7 +35,8 @@ export function matchedEnds(pattern: string, names: readonly string[], where: st
 
 function matched(source: string, pattern: string, names: readonly string[], where: string): Set<string> {
   try {
-    const script = 'const expression = new RegExp(source); names.map((name) => (expression.test(name) ? 1 : 0)).join("")';
+    const script =
+      'const expression = new RegExp(source); names.map((name) => (expression.test(name) ? 1 : 0)).join("")';
     const found: unknown = runInNewContext(script, { source, names: [...names] }, { timeout: LIMIT_MS });
     const marks = String(found);
     return new Set(names.filter((_, index) => marks[index] === '1'));

@@ -107,6 +107,7 @@ describe('refused is', () => {
     ['half a rank', { r: 1.5 }, /r should be a whole number/],
     ['a rank without end', { r: 1e9 }, /r should be a whole number from 1 to 65536/],
     ['a rank of nothing for some layers', { rank_pattern: { q_proj: 0 } }, /rank_pattern\.q_proj should be/],
+    ['an alpha without end', { lora_alpha: 1e300 }, /lora_alpha should be a number of at most 1000000/],
     ['an alpha that is no number', { lora_alpha: '16' }, /lora_alpha should be a number/],
   ])('%s', (_, config, message) => {
     expect(() => read(config)).toThrow(message);
