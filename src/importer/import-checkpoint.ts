@@ -29,14 +29,14 @@ import type { ImportThreads } from './import-threads.ts';
 import { explainLeftOver, type LeftOverTensor } from './left-over.ts';
 import { declaredImageSize, resolveConfig, wholeConfig, type ModelConfig } from './model-config.ts';
 import { unneededReason } from './names/unneeded.ts';
-import { CheckpointSource, readJson } from './read/checkpoint-source.ts';
+import { ADAPTER_CONFIG, CheckpointSource, readJson } from './read/checkpoint-source.ts';
 import { ORIGINAL_PREPROCESSING, readImageDeclaration, type ImageSettings } from './read/image-processor.ts';
 import { CheckpointWeights } from './read/weights.ts';
 import { layOver } from './sources/overlay.ts';
 import { choiceOf, findGenerationConfig, findImageSettings, type PartChoice } from './sources/part-sources.ts';
 import { recognizeFamily } from './sources/recognize-family.ts';
 import { assignRoles, type RoledSource } from './sources/source-role.ts';
-import { readEosTokenIds } from './tokenizer/token-ids.ts';
+import { readEosTokenIds, requireStartToken } from './tokenizer/token-ids.ts';
 import { findTokenizers, writeTokenizers, type WrittenTokenizers } from './tokenizer/tokenizer-files.ts';
 
 /** Elements from which threads are started (128 MB of float32): less is imported before a thread would have started. */
@@ -124,6 +124,7 @@ async function importSources(
     adaptations: overlay.adaptations,
   });
   const built = buildGraphs(weights, external, bridge, config, precision);
+  requireStartToken(sources, built.language);
   const visionLayers = config.vision.numHiddenLayers;
   const leftOver = explainLeftOver(
     weights,
@@ -286,7 +287,10 @@ async function digestSources(
 ): Promise<FileDigest[]> {
   const digests: FileDigest[] = [];
   for (const { source } of sources) {
-    const configs = (await source.has('config.json')) ? [join(source.path, 'config.json')] : [];
+    const configs: string[] = [];
+    for (const name of ['config.json', ADAPTER_CONFIG]) {
+      if (await source.has(name)) configs.push(join(source.path, name));
+    }
     const root = source.isFolder ? source.path : dirname(source.path);
     const ofSource = tokenizers.filter((path) => source.isFolder && !relative(root, path).startsWith('..'));
     for (const path of [...configs, ...source.weightPaths, ...ofSource]) {

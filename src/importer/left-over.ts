@@ -20,8 +20,8 @@ export function explainLeftOver(
   const leftOver: LeftOverTensor[] = [];
   const add = ({ name, file, shape }: StoredTensor, reason: string | undefined): void => {
     if (reason === undefined && !allowUnused) {
-      const advice = /\.lora_/.test(name)
-        ? 'It belongs to a LoRA adapter, but there is no adapter_config.json that says how to merge it. Save the adapter with save_pretrained and give its folder, or merge it with merge_and_unload and save the model.'
+      const advice = /\.(?:lora_|base_layer\.)/.test(name)
+        ? 'It belongs to a model with a LoRA adapter, but there is no adapter_config.json that says how to merge it. Save the adapter with save_pretrained and give its folder, or merge it with merge_and_unload and save the model.'
         : 'The checkpoint may be of another family. Use --allow-unused to leave the tensor out.';
       throw new CheckpointError(
         file,

@@ -6,7 +6,7 @@ import { CheckpointError } from '../errors.ts';
 import type { Family } from '../pack/model-declaration.ts';
 import { ObjectReader } from '../pack/object-reader.ts';
 import { BRIDGE_ARCHITECTURES } from './architectures/bridges.ts';
-import { count, MOST, number } from './architectures/config-keys.ts';
+import { count, loraAlpha, MOST } from './architectures/config-keys.ts';
 import { patchCount, readPatchSize, readVisionConfig, type VisionConfig } from './architectures/eva-vit.ts';
 import type { LanguagePlan } from './architectures/language-architecture.ts';
 import { PATCHES_PER_TOKEN } from './architectures/qformer-projection.ts';
@@ -129,7 +129,7 @@ function readLora(sources: readonly RoledSource[], override: ObjectReader, publi
   const section = override.objectOrEmpty('lora');
   return {
     rank: count(section, 'r', MOST.rank, trainingCount(sources, 'lora_r', MOST.rank) ?? published.rank),
-    alpha: number(section, 'alpha', trainingSettings(sources, 'lora_alpha')?.number('lora_alpha') ?? published.alpha),
+    alpha: section.has('alpha') ? loraAlpha(section, 'alpha') : (trainingAlpha(sources) ?? published.alpha),
   };
 }
 
@@ -137,6 +137,11 @@ function readLora(sources: readonly RoledSource[], override: ObjectReader, publi
 function trainingCount(sources: readonly RoledSource[], key: string, most: number): number | undefined {
   const settings = trainingSettings(sources, key);
   return settings && count(settings, key, most);
+}
+
+function trainingAlpha(sources: readonly RoledSource[]): number | undefined {
+  const settings = trainingSettings(sources, 'lora_alpha');
+  return settings && loraAlpha(settings, 'lora_alpha');
 }
 
 /** The settings of the training run that is nearest to the end and has this key. */

@@ -1,4 +1,5 @@
 /** What the importer accepts and refuses; that its numbers are right is shown in test/golden. */
+import { execFileSync } from 'node:child_process';
 import { cp, mkdtemp, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -146,6 +147,28 @@ describe('refuses', () => {
       if (text !== undefined) text[key] = value;
     });
     await expect(importSource()).rejects.toThrow(message);
+  });
+
+  test.each([0, 4097, 1e9])('%d image tokens', async (count) => {
+    await changeJson('config.json', (config) => Object.assign(config, { num_query_tokens: count }));
+    await expect(importSource()).rejects.toThrow(/num_query_tokens should be a whole number from 1 to 4096/);
+  });
+
+  test('an image of a million pixels a side', async () => {
+    await changeJson('config.json', (config) => Object.assign(config['vision_config'] ?? {}, { image_size: 1e6 }));
+    await expect(importSource()).rejects.toThrow(/vision_config\.image_size should be a whole number from 1 to 2048/);
+  });
+
+  test('a config that is a named pipe, instead of waiting for it', async () => {
+    await unlink(join(source, 'config.json'));
+    execFileSync('mkfifo', [join(source, 'config.json')]);
+    await expect(importSource()).rejects.toThrow(/config\.json: this is not a file/);
+  });
+
+  test('a tokenizer that was not fetched from Git LFS', async () => {
+    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 21510\n`;
+    await writeFile(join(source, 'tokenizer.json'), pointer);
+    await expect(importSource()).rejects.toThrow(/tokenizer\.json: this is a Git LFS pointer.* "git lfs pull"/);
   });
 
   test('images that are cropped instead of resized', async () => {

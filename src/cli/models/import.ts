@@ -56,7 +56,7 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
               printable(basename(file)),
               reason,
             ]);
-            terminal.say(`${plan.leftOver.length} tensors are not needed:`);
+            terminal.say(`${tensors(plan.leftOver.length)} not needed:`);
             process.stderr.write(formatTable(['tensor', 'shape', 'file', 'why'], rows));
           }
           await requireRoom(userPacks(), plan.weightBytes);
@@ -83,19 +83,23 @@ export async function importModel(sources: readonly string[], flags: ImportFlags
   }
 }
 
+/** `1 tensor is` or `7 tensors are`. */
+function tensors(count: number): string {
+  return count === 1 ? '1 tensor is' : `${count} tensors are`;
+}
+
 /** Which source each part comes from where there was a choice, and what adapters and later sources changed. */
 function describeSources({ choices, replaced, adapted }: ImportPlan): string[] {
   const lines = choices.map(
-    ({ part, taken, leftOut, why }) =>
-      `${printable(`${part}: taken from ${taken}, not from ${leftOut.join(', ')}`)} (${why})`,
+    ({ part, taken, leftOut, why }) => `${part}: taken from ${taken}, not from ${leftOut.join(', ')} (${why})`,
   );
   const counts = new Map<string, number>();
   for (const { file, by } of replaced) {
-    const change = `${printable(file)} are replaced by those of ${printable(by)}`;
+    const change = `${by}, not ${file}`;
     counts.set(change, (counts.get(change) ?? 0) + 1);
   }
-  for (const [change, count] of counts) lines.push(`${count} tensors of ${change}`);
-  if (adapted > 0) lines.push(`the adapter is merged into ${adapted} tensors`);
+  for (const [change, count] of counts) lines.push(`${tensors(count)} taken from a later source: ${change}`);
+  if (adapted > 0) lines.push(`${tensors(adapted)} changed by a merged LoRA adapter`);
   return lines;
 }
 

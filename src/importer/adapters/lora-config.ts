@@ -5,8 +5,9 @@
 import { join } from 'node:path';
 import { CheckpointError } from '../../errors.ts';
 import type { ObjectReader } from '../../pack/object-reader.ts';
-import { flag, number } from '../architectures/config-keys.ts';
+import { count, flag, loraAlpha, MOST } from '../architectures/config-keys.ts';
 import { ADAPTER_CONFIG } from '../read/checkpoint-source.ts';
+import { cut } from '../read/quoted.ts';
 import { endsWithName, matchedEnds, matchedWhole } from './python-pattern.ts';
 
 export type LoraAdapterConfig = {
@@ -24,9 +25,6 @@ export type LoraChange = { rank: number; scale: number };
 /** The defaults of PEFT's LoraConfig. */
 const DEFAULT_RANK = 8;
 const DEFAULT_ALPHA = 8;
-
-/** More than any adapter has; it bounds what is held in memory. */
-const MAX_RANK = 65_536;
 
 /** Ways to begin the training that leave the base as it is. The others take something out of it, which is not in the adapter's file. */
 const HARMLESS_BEGINNINGS: readonly string[] = ['gaussian', 'eva', 'orthogonal', 'mica'];
@@ -54,13 +52,13 @@ const NOT_MERGEABLE: readonly (readonly [key: string, what: string])[] = [
  */
 export function readLoraConfig(config: ObjectReader, folder: string): LoraAdapterConfig {
   const path = join(folder, ADAPTER_CONFIG);
-  const base = config.has('base_model_name_or_path') ? config.string('base_model_name_or_path') : undefined;
+  const base = config.has('base_model_name_or_path') ? cut(config.string('base_model_name_or_path')) : undefined;
   refuseOtherKinds(config, path);
   const rank = config.has('r') ? rankOf(config, 'r') : DEFAULT_RANK;
-  const alpha = number(config, 'lora_alpha', DEFAULT_ALPHA);
+  const alpha = config.has('lora_alpha') ? loraAlpha(config, 'lora_alpha') : DEFAULT_ALPHA;
   const isStabilised = flag(config, 'use_rslora', false);
   const ranks = numbersOf(config, 'rank_pattern', rankOf);
-  const alphas = numbersOf(config, 'alpha_pattern', (reader, key) => reader.number(key));
+  const alphas = numbersOf(config, 'alpha_pattern', loraAlpha);
   return {
     base: base === '' ? undefined : base,
     targetsAmong: targetsOf(config, path),
@@ -107,8 +105,7 @@ function notMergeable(path: string, key: string, what: string): CheckpointError 
 }
 
 function rankOf(config: ObjectReader, key: string): number {
-  const rank = config.integer(key);
-  return rank >= 1 && rank <= MAX_RANK ? rank : config.fail(key, `a whole number from 1 to ${MAX_RANK}`);
+  return count(config, key, MOST.rank);
 }
 
 function numbersOf(

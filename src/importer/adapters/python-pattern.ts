@@ -35,9 +35,11 @@ export function matchedEnds(pattern: string, names: readonly string[], where: st
 
 function matched(source: string, pattern: string, names: readonly string[], where: string): Set<string> {
   try {
-    const script = 'const expression = new RegExp(source); names.filter((name) => expression.test(name)).join("\\n")';
+    const script =
+      'const expression = new RegExp(source); names.map((name) => (expression.test(name) ? 1 : 0)).join("")';
     const found: unknown = runInNewContext(script, { source, names: [...names] }, { timeout: LIMIT_MS });
-    return new Set(String(found).split('\n'));
+    const marks = String(found);
+    return new Set(names.filter((_, index) => marks[index] === '1'));
   } catch (cause) {
     throw new CheckpointError(
       where,

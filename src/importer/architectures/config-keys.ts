@@ -42,6 +42,15 @@ export function normEpsilon(config: ObjectReader, key: string, byDefault: number
   return value > 0 && value < 1 ? value : config.fail(key, 'a number between 0 and 1');
 }
 
+/** More than any adapter has; with it, no sum of finite numbers becomes infinite. */
+const MAX_ALPHA = 1e6;
+
+/** The alpha of a low-rank adaptation: what its product is multiplied by, before it is divided by the rank. */
+export function loraAlpha(config: ObjectReader, key: string): number {
+  const alpha = config.number(key);
+  return Math.abs(alpha) <= MAX_ALPHA ? alpha : config.fail(key, `a number of at most ${MAX_ALPHA}`);
+}
+
 /** A switch, or the default of the class where the key is absent. */
 export function flag(config: ObjectReader, key: string, byDefault: boolean): boolean {
   return config.has(key) ? config.boolean(key) : byDefault;

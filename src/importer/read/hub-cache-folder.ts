@@ -19,7 +19,7 @@ const MAIN = 'main';
  */
 export async function snapshotFolder(path: string): Promise<string> {
   const entries = await readdir(path);
-  if (!entries.includes('snapshots') || !(entries.includes('refs') || entries.includes('blobs'))) {
+  if (!entries.includes('snapshots') || entries.includes('config.json')) {
     refuseWholeCache(path, entries);
     return path;
   }

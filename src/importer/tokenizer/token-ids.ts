@@ -46,6 +46,21 @@ export async function readEosTokenIds(
   return ids;
 }
 
+/**
+ * @param language what is declared of the language model; undefined without one
+ * @throws CheckpointError when the token that every answer begins with is beyond the vocabulary.
+ */
+export function requireStartToken(
+  sources: readonly RoledSource[],
+  language: { decoderStartTokenId: number | undefined; vocabSize: number } | undefined,
+): void {
+  if (language?.decoderStartTokenId === undefined || language.decoderStartTokenId < language.vocabSize) return;
+  throw new CheckpointError(
+    required(languageSource(sources), 'the source whose config describes the language model').source.path,
+    `decoder_start_token_id should be an id below the vocabulary's ${language.vocabSize} rows, but is ${language.decoderStartTokenId}.`,
+  );
+}
+
 /** The id of a token as the vocabulary spells it. */
 async function tokenOf(directory: string, token: string): Promise<number> {
   const tokenizer = await readJson(join(directory, 'tokenizer.json'));

@@ -79,6 +79,33 @@ test('weights in one file need no index', async () => {
   expect(await fetched({ ...SMALL, 'model.safetensors': text('w') })).toContain('model.safetensors');
 });
 
+test('a single file is fetched instead of the shards beside it, as it is what would be read of both', async () => {
+  const names = await fetched({ ...SMALL, ...SAFETENSORS, 'model.safetensors': text('w') });
+  expect(names).toEqual([...BESIDE, 'model.safetensors'].toSorted());
+});
+
+const bare = (count: number, missing = 0): Repository =>
+  Object.fromEntries(
+    Array.from(
+      { length: count },
+      (_, n) => [`model-0000${n + 1}-of-0000${count}.safetensors`, text(`${n}`)] as const,
+    ).filter((_, n) => n + 1 !== missing),
+  );
+
+test('shards without an index are fetched where none is missing, after every layout that has one', async () => {
+  expect(await fetched({ ...SMALL, ...bare(3) })).toEqual([...BESIDE, ...Object.keys(bare(3))].toSorted());
+  expect(await fetched({ ...SMALL, ...bare(3), ...PYTORCH })).toContain('pytorch_model-1.bin');
+});
+
+test.each([
+  ['that lack one', bare(3, 2)],
+  ['of two lengths', { ...bare(2), ...bare(3) }],
+])('shards without an index %s are no checkpoint', async (_, shards) => {
+  await expect(fetched({ ...SMALL, ...shards })).rejects.toThrow(
+    /has no model\.safetensors or pytorch_model\.bin at main/,
+  );
+});
+
 test('the plan has every file of the checkpoint, before the weights are fetched', async () => {
   const plans: (readonly string[])[] = [];
   await fetched(
