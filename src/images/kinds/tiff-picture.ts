@@ -49,7 +49,8 @@ export function tiffPicture(file: TiffFile): TiffPicture | undefined {
   const [first] = candidates;
   if (first === undefined) return undefined;
   const { directory, page, subifd } = meant(first, candidates);
-  const samples = numberOf(file, directory, TAG.samplesPerPixel) ?? 1;
+  // A pixel is one sample unless the tag says more; what more than its 16 bits can say is damage.
+  const samples = Math.min(numberOf(file, directory, TAG.samplesPerPixel) ?? 1, 0xffff);
   const formats = numbersOf(file, directory, TAG.sampleFormat, 1);
   const photometric = numberOf(file, directory, TAG.photometric);
   const noData = textOf(file, directory, TAG.gdalNoData);

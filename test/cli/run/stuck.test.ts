@@ -1,7 +1,7 @@
 /** What keeps native code busy for minutes, or for ever, does not keep the process: neither a signal nor the end of a run waits for it. */
 import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, constants, cpSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, cpSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { makeMisfitPack } from '../../misfit-pack.ts';
@@ -150,18 +150,6 @@ describe.skipIf(process.platform === 'win32')('while native code waits for a fil
     await isOpened();
     run.child.kill('SIGINT');
     expect(await run.endsSoon()).toBe(130);
-  });
-
-  test('of a checkpoint, a signal ends the import, and nothing is left behind', async () => {
-    const source = join(folder, 'checkpoint');
-    cpSync(join(FIXTURES, 'hf-blip2-opt/model'), source, { recursive: true });
-    const isOpened = makeNeverOpening(join(source, 'config.json'));
-    const run = new Followed(['models', 'import', source, '--as', 'never']);
-    await isOpened();
-    run.child.kill('SIGINT');
-    expect(await run.endsSoon()).toBe(130);
-    expect(run.stderr).toBe('minigpt: interrupted; no files were left behind\n');
-    expect(readdirSync(join(folder, '.minigpt/models'))).toEqual(['tiny']);
   });
 });
 

@@ -37,6 +37,16 @@ describe('the directories of a TIFF', () => {
     expect(readTiff(bytes)?.pages).toHaveLength(1);
   });
 
+  test('with four thousand million samples a pixel are those of a damaged file, and take no memory', () => {
+    const bytes = Buffer.from(kind('float-no-data.tif'));
+    const SAMPLES_PER_PIXEL = Buffer.from([0x15, 0x01]);
+    const entry = bytes.indexOf(SAMPLES_PER_PIXEL, 8);
+    bytes.writeUInt16LE(4, entry + 2);
+    bytes.writeUInt32LE(0xffff_ffff, entry + 8);
+    const file = readTiff(bytes);
+    expect(file && tiffPicture(file)?.samples).toBe(0xffff);
+  });
+
   test('are read or not there in any damaged file', () => {
     const seeds = ['page-below.tif', 'rgb16-p3-alpha.tif', 'float-no-data.tif', 'cmyk16-big-endian.tif'].map(kind);
     const damage = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 20 });

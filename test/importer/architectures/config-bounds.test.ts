@@ -35,13 +35,13 @@ const READERS: Record<
     epsilons: ['layer_norm_eps'],
   },
   OPT: {
-    read: OPT.readConfig,
+    read: (...given) => OPT.readConfig(...given),
     needed: {},
     sizes: ['hidden_size', 'ffn_dim', 'num_hidden_layers', 'num_attention_heads', 'max_position_embeddings'],
     epsilons: [],
   },
   T5: {
-    read: T5.readConfig,
+    read: (...given) => T5.readConfig(...given),
     needed: {},
     sizes: [
       'd_model',
@@ -56,7 +56,7 @@ const READERS: Record<
     epsilons: ['layer_norm_epsilon'],
   },
   LLaMA: {
-    read: LLAMA.readConfig,
+    read: (...given) => LLAMA.readConfig(...given),
     needed: {},
     sizes: [
       'hidden_size',
@@ -70,13 +70,13 @@ const READERS: Record<
     epsilons: ['rms_norm_eps'],
   },
   Phi: {
-    read: PHI.readConfig,
+    read: (...given) => PHI.readConfig(...given),
     needed: { partial_rotary_factor: 0.5 },
     sizes: ['hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads', 'max_position_embeddings'],
     epsilons: ['layer_norm_eps'],
   },
   'Phi as first published': {
-    read: PHI.readConfig,
+    read: (...given) => PHI.readConfig(...given),
     needed: { n_embd: 2560, n_head: 32, n_layer: 32, rotary_dim: 32 },
     sizes: ['n_embd', 'n_head', 'n_layer', 'n_inner', 'n_positions'],
     epsilons: ['layer_norm_epsilon'],
@@ -97,7 +97,7 @@ describe.each(Object.keys(READERS))('%s', (name) => {
   const { sizes = [], epsilons = [], needed = {} } = READERS[name] ?? {};
 
   test('takes its defaults', () => {
-    const [key = '', value] = Object.entries(needed)[0] ?? ['unread', 0];
+    const [key, value] = Object.entries(needed)[0] ?? ['unread', 0];
     expect(read(name, key, String(value))).not.toThrow();
   });
 

@@ -117,19 +117,19 @@ describe('refused is', () => {
   });
 });
 
+async function snapshot(commit: string): Promise<void> {
+  await mkdir(join(folder, 'snapshots', commit), { recursive: true });
+  await file(join('snapshots', commit, 'model.safetensors'), commit);
+}
+
+async function branch(name: string, commit: string): Promise<void> {
+  await mkdir(join(folder, 'refs'), { recursive: true });
+  await writeFile(join(folder, 'refs', name), commit);
+}
+
 describe('a folder of the hub cache', () => {
   const COMMIT = 'c0ffee'.padEnd(40, '0');
   const OTHER = 'decade'.padEnd(40, '1');
-
-  async function snapshot(commit: string): Promise<void> {
-    await mkdir(join(folder, 'snapshots', commit), { recursive: true });
-    await file(join('snapshots', commit, 'model.safetensors'), commit);
-  }
-
-  async function branch(name: string, commit: string): Promise<void> {
-    await mkdir(join(folder, 'refs'), { recursive: true });
-    await writeFile(join(folder, 'refs', name), commit);
-  }
 
   test('is the snapshot that its main branch stands for', async () => {
     await snapshot(OTHER);
