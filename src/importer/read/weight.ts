@@ -209,7 +209,7 @@ export function mergeLora(weight: Weight, loraA: Weight, loraB: Weight, scale: n
       const reading = factors;
       if (start + count === elements) factors = undefined;
       const [a, b] = await reading;
-      const values = Float32Array.from(await weight.read(start, count));
+      const values = await weight.read(start, count);
       const sums = new Float64Array(Math.min(inputs, count));
       for (let row = Math.floor(start / inputs); row * inputs < start + count; row++) {
         const from = Math.max(start, row * inputs);
