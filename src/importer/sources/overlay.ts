@@ -44,19 +44,27 @@ export function layOver(sources: readonly RoledSource[], family: Family): Overla
     }
     const { adaptations, replacements, unneeded } = readLoraAdapter(source, role.lora);
     layers.unneeded.push(...unneeded);
-    for (const [name, adaptation] of adaptations) {
-      if (layers.adapt(renameIn(name), adaptation)) continue;
-      const advice = name.endsWith('lm_head.weight')
-        ? 'An output head that is tied to the token embeddings cannot be adapted alone.'
-        : 'Give the folder of its base before it.';
-      throw new CheckpointError(
-        source.path,
-        `this adapter for ${role.lora.base ?? 'a model that it does not name'} changes ${name}, which no source before it has. ${advice}`,
-      );
-    }
+    // An adapter may bring the very table that it changes.
     for (const [name, open] of replacements) layers.lay(renameIn(name), open, false);
+    const missing: string[] = [];
+    for (const [name, adaptation] of adaptations) {
+      if (!layers.adapt(renameIn(name), adaptation)) missing.push(name);
+    }
+    if (missing.length > 0) throw nothingToAdapt(source.path, role.lora.base, missing);
   }
   return layers;
+}
+
+function nothingToAdapt(path: string, base: string | undefined, missing: readonly string[]): CheckpointError {
+  const first = missing.find((name) => !name.endsWith('lm_head.weight'));
+  const advice =
+    first === undefined
+      ? 'An output head that is tied to the token embeddings cannot be adapted alone.'
+      : 'Give the folder of the base that it was trained on before it; other models, and other revisions of a model, have other names.';
+  return new CheckpointError(
+    path,
+    `this adapter for ${base ?? 'a model that it does not name'} changes ${first ?? missing[0]}, which no source before it has. ${advice}`,
+  );
 }
 
 /** The table while it grows. */

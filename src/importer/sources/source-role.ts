@@ -82,7 +82,7 @@ export async function roleOf(source: CheckpointSource): Promise<SourceRole> {
   const names = LANGUAGE_ARCHITECTURES.map(({ name }) => name);
   throw new CheckpointError(
     source.path,
-    `config.json describes a model of type "${config.string('model_type')}"; known are ${knownWholeModels()}, and the language models ${names.join(', ')}.`,
+    `config.json describes a model of type "${config.string('model_type')}"; known are ${knownWholeModels()}, and the language models ${names.join(', ')}. For its tokenizer alone, give a folder without the weights.`,
   );
 }
 

@@ -207,3 +207,10 @@ test('a larger table that the adapter brings under both its names is taken', asy
   const { plan } = await importAll(BASE, adapter);
   expect(plan?.replaced.map(({ name }) => name)).toEqual(['language_model.model.decoder.embed_tokens.weight']);
 });
+
+test('a table that the adapter brings and changes is both, as PEFT saves the embeddings that it adapts', async () => {
+  const name = 'base_model.model.language_model.model.decoder.layers.0.self_attn.q_proj.base_layer.weight';
+  await changeTensors((tensors) => ({ ...tensors, [name]: { shape: [64, 64], values: new Float32Array(64 * 64) } }));
+  const { plan } = await importAll(BASE, adapter);
+  expect(plan).toMatchObject({ adapted: 6, replaced: [{ name: `${Q_PROJ}.weight` }] });
+});
