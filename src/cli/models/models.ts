@@ -70,11 +70,11 @@ function addImportCommand(models: Command): void {
     .command('import')
     .summary('make a pack from checkpoint files on this computer')
     .description(
-      'Makes a pack from published checkpoints on this computer. If several contain the same tensor, the last one is used.',
+      'Makes a pack from published checkpoints on this computer. If several contain the same tensor, config or tokenizer, the last one is used. A LoRA adapter goes behind its base.',
     )
     .argument(
       '<source...>',
-      'folders with config.json, weights and tokenizer, or single .pth, .bin or .safetensors files',
+      'folders with config.json, weights and tokenizer, LoRA adapters of PEFT, or single .pth, .bin or .safetensors files',
     )
     .requiredOption('--as <id>', 'id of the new pack; required')
     .addOption(new Option('--precision <name>', PRECISION_HELP).choices(PRECISIONS).default('fp32'))
